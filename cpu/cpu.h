@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu/cpu.h - the portable engine: an i686 in software that sees memory through the shadow only.
+ *
+ *   1. The outside   struct cpu_bus: ports, memory-mapped I/O, interrupt acknowledge, time
+ *   2. Life          cpu_new, cpu_free, cpu_reset
+ *   3. Running       cpu_run and its exits
+ *   4. State         struct cpu_state: the architectural registers, in and out
+ *   5. Lines         interrupts, NMI, invalidation (called from the core's callbacks), code writes
+ *
+ * The engine knows the shadow core and nothing of devices.  One thread at a time uses a cpu, except
+ * cpu_kick(), which any thread and any signal handler may call.
+ */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <umbra/shadow.h>
+
+struct cpu;
+
+/* ---- 1. The outside ------------------------------------------------------------------------- */
+
+struct cpu_bus {
+	void *user;
+	uint32_t (*port_in)(void *user, uint16_t port, unsigned bytes); /* bytes: 1, 2, 4 */
+	void (*port_out)(void *user, uint16_t port, unsigned bytes, uint32_t value);
+	uint64_t (*mmio_read)(void *user, um_gpa gpa, unsigned bytes);  /* bytes: 1, 2, 4, 8 */
+	void (*mmio_write)(void *user, um_gpa gpa, unsigned bytes, uint64_t value);
+	int (*ack_irq)(void *user);      /* INTA cycle: vector 0..255; -1: the line fell meanwhile */
+	uint64_t (*tsc)(void *user);     /* what RDTSC returns */
+	/* INT n is about to be executed by software (may be NULL).  true: it was a hypercall, carried out;
+	 * go on after the instruction.  VMCALL/VMMCALL ask with vector 0x100 before they raise #UD. */
+	bool (*software_int)(void *user, struct cpu *cpu, unsigned vector);
+};
+
+/* Optimisations, each with its switch. */
+enum cpu_opt {
+	CPU_OPT_BLOCKS = 1u << 0,  /* cache decoded blocks (off: decode each instruction each time) */
+	CPU_OPT_CHAIN = 1u << 1,   /* jump from block to block without a look-up */
+	CPU_OPT_FUSE = 1u << 2,    /* compare-and-branch pairs as one operation */
+	CPU_OPT_TLB = 1u << 3,     /* keep translations (off: ask the shadow at every access) */
+	CPU_OPT_STRINGS = 1u << 4, /* REP MOVS/STOS by the page */
+	CPU_OPT_FLAT = 1u << 5,    /* skip limit checks in flat segments */
+	CPU_OPT_ALL = (1u << 6) - 1,
+};
+
+struct cpu_config {
+	struct um *um;        /* the shadow; its callbacks must call cpu_invalidate*() */
+	struct cpu_bus bus;
+	uint32_t options;     /* enum cpu_opt */
+	/* Guest RAM as the host sees it, one range.  A host frame number (um_hfn) times 4096 is a host
+	 * address inside it. Frames outside (a ROM) run uncached. */
+	uint8_t *ram;
+	size_t ram_bytes;
+	uint64_t tsc_hz;      /* reported by CPUID where it can be */
+};
+
+/* ---- 2. Life -------------------------------------------------------------------------------- */
+
+struct cpu *cpu_new(const struct cpu_config *config); /* NULL: no memory */
+void cpu_free(struct cpu *cpu);
+/* The state after RESET (SDM vol. 3, table 9-1): real mode, CS base 0xFFFF0000, EIP 0xFFF0. */
+void cpu_reset(struct cpu *cpu);
+
+/* ---- 3. Running ----------------------------------------------------------------------------- */
+
+enum cpu_exit {
+	CPU_EXIT_BUDGET,   /* about the number of instructions asked for have run */
+	CPU_EXIT_KICKED,   /* cpu_kick() */
+	CPU_EXIT_HALTED,   /* HLT: call again when an interrupt is pending (it returns HALTED until then) */
+	CPU_EXIT_SHUTDOWN, /* triple fault: cpu_describe_shutdown() says what happened */
+	CPU_EXIT_STOP,     /* the shadow said UM_STOP: um_stop_reason() */
+	CPU_EXIT_NOMEM,    /* the shadow said UM_NOMEM; nothing changed, may be called again */
+	CPU_EXIT_DEBUG,    /* a debugger's breakpoint or step (cpu_set_debug) */
+};
+/* Run guest code until an exit.  `budget`: instructions (approximately), >= 1. */
+enum cpu_exit cpu_run(struct cpu *cpu, uint64_t budget);
+uint64_t cpu_instructions(const struct cpu *cpu); /* executed since creation */
+/* Make cpu_run() return soon (within one decoded block or one REP slice). */
+void cpu_kick(struct cpu *cpu);
+
+/* ---- 4. State ------------------------------------------------------------------------------- */
+
+enum { CPU_EAX, CPU_ECX, CPU_EDX, CPU_EBX, CPU_ESP, CPU_EBP, CPU_ESI, CPU_EDI };
+enum { CPU_ES, CPU_CS, CPU_SS, CPU_DS, CPU_FS, CPU_GS };
+
+/* A segment register with its hidden part (SDM vol. 3, 3.4.3).  limit is in bytes, inclusive, already
+ * scaled by G.  attr: descriptor bits 40-47 in 0-7 (type 0-3, S 4, DPL 5-6, P 7), bits 52-55 in 12-15
+ * (AVL 12, L 13, D/B 14, G 15).  attr == 0: unusable (null selector). */
+struct cpu_segment {
+	uint16_t selector;
+	uint16_t attr;
+	uint32_t base;
+	uint32_t limit;
+};
+
+struct cpu_state {
+	uint32_t gpr[8];
+	uint32_t eip, eflags;
+	struct cpu_segment seg[6], ldtr, tr;
+	struct { uint32_t base; uint16_t limit; } gdtr, idtr;
+	uint32_t cr0, cr2, cr3, cr4;
+	uint32_t dr[8];
+	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint8_t fxsave[512]; /* the FXSAVE image (SDM vol. 1, 10.5.1, 32-bit form) */
+	bool halted;
+	bool interrupt_shadow; /* after STI or MOV SS */
+};
+void cpu_get_state(struct cpu *cpu, struct cpu_state *out);
+void cpu_set_state(struct cpu *cpu, const struct cpu_state *in); /* also tells the core mode and root */
+
+/* Read or write guest memory at linear addresses as a debugger does (any rights, no A/D, no faults).
+ * Returns the bytes transferred, from the start. */
+size_t cpu_peek(struct cpu *cpu, uint32_t linear, void *buf, size_t bytes);
+size_t cpu_poke(struct cpu *cpu, uint32_t linear, const void *buf, size_t bytes);
+
+/* One paragraph of text: the exceptions that led to the shutdown, registers. Returns bytes written. */
+size_t cpu_describe_shutdown(struct cpu *cpu, char *buf, size_t bytes);
+size_t cpu_describe_state(struct cpu *cpu, char *buf, size_t bytes);
+
+/* ---- 5. Lines ------------------------------------------------------------------------------- */
+
+void cpu_set_irq(struct cpu *cpu, bool level); /* INTR from the interrupt controller */
+void cpu_pulse_nmi(struct cpu *cpu);
+/* From um_ops.invalidate / invalidate_all. */
+void cpu_invalidate(struct cpu *cpu, um_gva first, um_gva last);
+void cpu_invalidate_all(struct cpu *cpu);
+/* RAM bytes at host address were written by someone else (DMA, loader, debugger): decoded code goes. */
+void cpu_code_written(struct cpu *cpu, const uint8_t *host, size_t bytes);
+
+/* Log exceptions and interrupts as they are delivered (-d int); may be NULL. */
+struct cpu_trace {
+	void *user;
+	void (*interrupt)(void *user, struct cpu *cpu, unsigned vector, bool software, bool has_error,
+	                  uint32_t error);
+	void (*block)(void *user, struct cpu *cpu, uint32_t eip); /* a block was decoded (-d in_asm) */
+};
+void cpu_set_trace(struct cpu *cpu, const struct cpu_trace *trace);
+
+#endif

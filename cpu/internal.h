@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu/internal.h - the inside of the portable engine: its index.
+ *
+ * How an instruction runs.  decode.c asks Zydis once, fills a `struct insn` with operands in a plain form
+ * and asks the select_*() functions, in order, for the handler.  Instructions that follow each other make
+ * a block (block.c), keyed by where its bytes are in *host* memory, so that aliases and address-space
+ * switches do not matter.  A handler does its work and tail-calls the next one's (NEXT); the last of a
+ * block sets c->eip and returns to the loop (run.c).
+ *
+ * What a handler returns:
+ *   NEXT          go on with the following instruction of the block (never returns in a good compiler;
+ *                 blocks are short enough that a bad one only nests)
+ *   RUN_BLOCK     c->eip is set; the loop goes on from there (checks interrupts)
+ *   RUN_FAULT     an exception is recorded in c->exc; architectural state is as before the instruction
+ *                 (for traps: as after it, with c->eip set); the loop delivers it
+ *   RUN_EXIT      c->exit says why cpu_run() returns; c->eip is set
+ *
+ * An instruction's own address is c->block_eip + i->off: eip is not kept up to date inside a block.
+ * A handler that may fault does every access that can fail before it changes any register or memory.
+ */
+#ifndef CPU_INTERNAL_H
+#define CPU_INTERNAL_H
+
+#include "cpu/cpu.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+struct insn;
+enum run { RUN_BLOCK, RUN_FAULT, RUN_EXIT };
+typedef enum run insn_fn(struct cpu *c, const struct insn *i);
+
+#define NEXT(c, i) return (i)[1].fn((c), (i) + 1)
+
+/* ---- Decoded instruction -------------------------------------------------------------------- */
+
+enum { REG_NONE = 8 }; /* c->gpr[REG_NONE] is always 0 */
+
+struct insn {
+	insn_fn *fn;
+	uint32_t disp;      /* displacement of the memory operand, sign-extended */
+	uint32_t imm;       /* immediate (sign-extended to the operand size), or relative branch distance */
+	uint16_t off;       /* bytes from the block's first byte to this instruction */
+	uint16_t imm2;      /* ENTER's second, far pointers' selector */
+	uint8_t len;        /* bytes */
+	uint8_t opsize;     /* operand size by prefix and mode: 2 or 4 */
+	uint8_t addrsize;   /* 2 or 4 */
+	uint8_t seg;        /* segment register of the memory operand (CPU_ES..CPU_GS), override applied */
+	uint8_t base, index;/* 0..7 or REG_NONE */
+	uint8_t scale;      /* shift 0..3 */
+	uint8_t reg;        /* ModRM.reg, or the register of a +r opcode */
+	uint8_t rm;         /* ModRM.rm as a register when mod == 3 */
+	uint8_t flags;      /* INSN_* */
+	uint8_t prefix;     /* mandatory/REP prefix: 0, 0x66, 0xF2, 0xF3 (F2/F3 win) */
+	uint8_t opcode;     /* last opcode byte */
+	uint8_t size;       /* access size in bytes, where a handler serves several */
+	uint8_t spare;
+	const void *thunk;  /* host code or data for the handler (fpu/simd), or NULL */
+};
+enum {
+	INSN_MEM = 1u << 0,   /* has a memory operand (ModRM) */
+	INSN_LOCK = 1u << 1,
+	INSN_REP = 1u << 2,   /* F3 */
+	INSN_REPNE = 1u << 3, /* F2 */
+};
+
+/* What decode.c hands to select_*(): Zydis' view, for mnemonic and operand kinds. */
+struct decoded; /* decode.h: { ZydisDecodedInstruction z; ZydisDecodedOperand op[]; uint8_t bytes[15]; } */
+/* Each returns the handler for its own instructions and completes *i, NULL for everybody else's. */
+insn_fn *select_integer(const struct decoded *d, struct insn *i); /* select_integer.c */
+insn_fn *select_system(const struct decoded *d, struct insn *i);  /* select_system.c */
+insn_fn *select_fpu(const struct decoded *d, struct insn *i);     /* select_fpu.c: x87 */
+insn_fn *select_simd(const struct decoded *d, struct insn *i);    /* select_simd.c: MMX, FXSR, SSE, SSE2 */
+insn_fn op_undefined;                                             /* raises #UD */
+
+/* ---- The processor -------------------------------------------------------------------------- */
+
+enum vector {
+	EXC_DE = 0, EXC_DB = 1, EXC_NMI = 2, EXC_BP = 3, EXC_OF = 4, EXC_BR = 5, EXC_UD = 6, EXC_NM = 7,
+	EXC_DF = 8, EXC_TS = 10, EXC_NP = 11, EXC_SS = 12, EXC_GP = 13, EXC_PF = 14, EXC_MF = 16,
+	EXC_AC = 17, EXC_XM = 19,
+};
+
+enum {
+	FL_CF = 1u << 0, FL_PF = 1u << 2, FL_AF = 1u << 4, FL_ZF = 1u << 6, FL_SF = 1u << 7, FL_TF = 1u << 8,
+	FL_IF = 1u << 9, FL_DF = 1u << 10, FL_OF = 1u << 11, FL_IOPL = 3u << 12, FL_NT = 1u << 14,
+	FL_RF = 1u << 16, FL_VM = 1u << 17, FL_AC = 1u << 18, FL_VIF = 1u << 19, FL_VIP = 1u << 20,
+	FL_ID = 1u << 21,
+	FL_STATUS = FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF,
+};
+enum {
+	CR0_PE = 1u << 0, CR0_MP = 1u << 1, CR0_EM = 1u << 2, CR0_TS = 1u << 3, CR0_ET = 1u << 4,
+	CR0_NE = 1u << 5, CR0_WP = 1u << 16, CR0_AM = 1u << 18, CR0_NW = 1u << 29, CR0_CD = 1u << 30,
+	CR0_PG = 1u << 31,
+};
+enum {
+	CR4_VME = 1u << 0, CR4_PVI = 1u << 1, CR4_TSD = 1u << 2, CR4_DE = 1u << 3, CR4_PSE = 1u << 4,
+	CR4_PGE = 1u << 7, CR4_OSFXSR = 1u << 9, CR4_OSXMMEXCPT = 1u << 10,
+};
+
+/* Lazy arithmetic flags: the last result and enough of its carries to derive all six without knowing the
+ * operation (flags.h explains and owns this).  Everybody else uses get_eflags()/set_eflags(). */
+struct lazy_flags { uint32_t result, aux; };
+
+#define TLB_ENTRIES 1024u
+/* A translation for one mode (user or supervisor).  A tag is the page's linear address when the access is
+ * permitted straight to memory, else TLB_NEVER; an aligned access of n bytes compares
+ * (linear & (~0xFFF | (n - 1))) with it, so that page-crossing and unaligned ones take the slow path. */
+struct tlb_entry {
+	uint32_t read, write;
+	uintptr_t addend; /* host address = linear + addend */
+};
+#define TLB_NEVER 0xFFFFFFFFu
+
+struct fpu; /* fpu.h */
+struct block_cache; /* block.h */
+
+struct cpu {
+	uint32_t gpr[9]; /* [8] is 0: "no register" in address arithmetic */
+	uint32_t eip;        /* valid outside blocks */
+	uint32_t block_eip;  /* eip of the running block's first instruction */
+	struct lazy_flags lazy;
+	uint32_t flags;      /* EFLAGS without the six status flags (bit 1 set) */
+	uint32_t events;     /* EV_*: something for the loop to look at before the next block */
+	int64_t budget;      /* instructions left in this cpu_run() */
+	struct tlb_entry *tlb; /* of the current privilege: tlbs[cpl == 3] */
+
+	struct cpu_segment seg[6], ldtr, tr;
+	struct { uint32_t base; uint16_t limit; } gdtr, idtr;
+	uint8_t cpl;
+	uint8_t mode;        /* MODE_*: what decoding depends on; recomputed by mode_changed() */
+	uint8_t exit;        /* enum cpu_exit for RUN_EXIT */
+	bool halted;
+	bool irq_line, nmi_pending, nmi_blocked;
+	bool inhibit;        /* STI / MOV SS shadow: no interrupt before the next instruction is done */
+	uint32_t cr0, cr2, cr3, cr4;
+	uint32_t dr[8];
+	uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
+	uint64_t misc_msr[4]; /* system code's own: PAT, MTRR default, APIC base... */
+
+	/* The exception being raised, or none (vector < 0). */
+	struct {
+		int vector;
+		bool has_error;
+		bool software;    /* INT n, INT3, INTO: gate DPL is checked, eip is after it */
+		uint32_t error;
+	} exc;
+
+	uint64_t instructions;
+	struct um *um;
+	struct cpu_bus bus;
+	struct cpu_trace trace;
+	uint32_t options;
+	uint8_t *ram;
+	size_t ram_bytes;
+	struct fpu *fpu;
+	struct block_cache *blocks;
+	uint64_t tsc_hz;
+	volatile int kicked;
+	char last_words[512];  /* how the shutdown came about */
+	struct tlb_entry tlbs[2][TLB_ENTRIES];
+};
+
+enum { MODE_CODE32 = 1u << 0, MODE_STACK32 = 1u << 1, MODE_FLAT = 1u << 2, MODE_STEP = 1u << 3 };
+enum { EV_IRQ = 1u << 0, EV_NMI = 1u << 1, EV_KICK = 1u << 2, EV_STEP = 1u << 3, EV_INHIBIT = 1u << 4,
+       EV_HALT = 1u << 5, EV_EXIT = 1u << 6 };
+
+/* ---- The index ------------------------------------------------------------------------------ */
+
+/* flags.h (inline): uint32_t get_eflags(c); void set_eflags(c, value, mask);  -- mask says which bits change;
+ * changes of IF/TF/VM/IOPL take effect (events, mode) through flags_changed(). */
+void flags_changed(struct cpu *c);
+
+/* memory.h (inline fast paths) and memory.c: guest memory through the TLB.  All return false after recording
+ * an exception (#PF; #GP/#SS/#AC for the segment forms).  Privilege is c->cpl's for the seg forms.
+ *   bool seg_read8/16/32/64(c, seg, offset, &value)      bool seg_write8/16/32/64(c, seg, offset, value)
+ *   bool seg_read_bytes(c, seg, offset, buf, n)          bool seg_write_bytes(c, seg, offset, buf, n)   n <= 512
+ *   bool seg_probe_write(c, seg, offset, n)              (checks all, touches A/D, changes no memory)
+ *   bool lin_read8/16/32/64(c, linear, access, &value)   bool lin_write8/16/32(c, linear, access, value)
+ *       access: 0 (supervisor, as descriptor tables and TSSs are) or UM_USER
+ *   bool lin_probe_write(c, linear, n, access)
+ *   uint32_t ea(c, i)     effective offset of the memory operand (address size applied)
+ */
+
+/* run.c */
+/* Record an exception; returns RUN_FAULT so that handlers can `return raise(...)`.  Faults leave eip at the
+ * instruction: c->eip = c->block_eip + i->off is done by the loop from the handler's `i` via these. */
+enum run raise(struct cpu *c, const struct insn *i, enum vector vector);
+enum run raise_error(struct cpu *c, const struct insn *i, enum vector vector, uint32_t error);
+/* After an access returned false: finish the fault of instruction i. */
+enum run faulted(struct cpu *c, const struct insn *i);
+/* Record an exception without an instruction at hand (inside helpers that return bool): always false. */
+bool fault(struct cpu *c, enum vector vector, uint32_t error); /* vectors without error code ignore it */
+/* End the block after instruction i: eip = the following one. */
+enum run end_block(struct cpu *c, const struct insn *i);
+enum run exit_run(struct cpu *c, const struct insn *i, enum cpu_exit why); /* after i */
+/* CPL, CS.D, SS.B, flatness or TF/DR7 changed. */
+void mode_changed(struct cpu *c);
+static inline uint32_t insn_eip(const struct cpu *c, const struct insn *i) { return c->block_eip + i->off; }
+static inline uint32_t next_eip(const struct cpu *c, const struct insn *i)
+{
+	return c->block_eip + i->off + i->len;
+}
+
+/* segment.c: loads in real, protected and V86 mode with all checks (SDM vol. 3, 5.5-5.7) */
+bool load_segment(struct cpu *c, unsigned seg, uint16_t selector);    /* MOV/POP/LxS to ES, SS, DS, FS, GS */
+bool read_descriptor(struct cpu *c, uint16_t selector, uint32_t *lo, uint32_t *hi, enum vector vector);
+void set_segment_real(struct cpu *c, unsigned seg, uint16_t selector);
+struct cpu_segment unpack_descriptor(uint16_t selector, uint32_t lo, uint32_t hi);
+
+/* far.c */
+bool far_jump(struct cpu *c, uint16_t selector, uint32_t offset, uint32_t return_eip, unsigned opsize);
+bool far_call(struct cpu *c, uint16_t selector, uint32_t offset, uint32_t return_eip, unsigned opsize);
+bool far_return(struct cpu *c, unsigned opsize, uint16_t pop_bytes);
+bool interrupt_return(struct cpu *c, uint32_t next_eip, unsigned opsize); /* IRET */
+
+/* interrupt.c: deliver what c->exc holds, or an external vector, through the IDT; double and triple faults.
+ * c->eip is the address to push.  false: shutdown. */
+bool deliver_exception(struct cpu *c);
+bool deliver_external(struct cpu *c, unsigned vector);
+
+/* task.c */
+enum task_switch { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_GATE };
+bool switch_task(struct cpu *c, uint16_t selector, enum task_switch why, uint32_t next_eip, bool push_error,
+                 uint32_t error);
+
+/* control.c */
+void control_changed(struct cpu *c, uint32_t old_cr0, uint32_t old_cr4); /* tells the core the mode */
+/* debug.c: DR7-armed data and I/O breakpoints; bits for DR6, 0 = none */
+uint32_t debug_match(const struct cpu *c, uint32_t linear, unsigned bytes, unsigned type);
+/* io.c */
+bool io_permitted(struct cpu *c, uint16_t port, unsigned bytes); /* CPL/IOPL/TSS bitmap; #GP recorded */
+
+/* fpu.c */
+bool fpu_new(struct cpu *c);   /* allocates c->fpu; false: no memory */
+void fpu_free(struct cpu *c);
+void fpu_reset(struct cpu *c); /* RESET/FNINIT state */
+void fpu_save(struct cpu *c, uint8_t image[512]);  /* FXSAVE form, for cpu_get_state */
+void fpu_load(struct cpu *c, const uint8_t image[512]);
+
+#endif

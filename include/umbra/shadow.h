@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * umbra/shadow.h - libumbra: shadow page tables for x86 guests.
+ *
+ * The guest keeps page tables that we can neither trust nor use.  The core reads them, verifies and
+ * converts one entry at a time, lazily, and builds tables of its own - the shadow - that hardware
+ * may use.  "Hardware" is whatever the embedder has: a software processor's TLB, the host's MMU
+ * driven by mmap, or the real thing.
+ *
+ *   1. Words             types, access bits, results
+ *   2. The embedder      callbacks: guest memory, host pages, table memory, invalidation, observer
+ *   3. Life              um_size, um_init, um_destroy                            (part vii)
+ *   4. Modes and roots   um_set_mode, um_switch_root                             (part iv)
+ *   5. Access            um_demand_page, um_lookup, um_pin_page                  (parts i, ii)
+ *   6. Changes           um_set_pte, um_set_pde, um_guest_wrote                  (part iii)
+ *   7. Flushes           um_flush_user, um_flush_all, um_flush_page              (part v)
+ *   8. The window        um_window_*                                             (part vi)
+ *   9. The host's side   um_forget_frame, um_shrink, um_set_budget
+ *  10. Looking           um_stats, um_audit, um_visit
+ *
+ * The library is freestanding: no libc, no globals, no I/O, no allocation of its own, no clock.  One
+ * `struct um` is one guest's shadow; calls on it must not overlap (the embedder serialises; calls on
+ * different objects are independent).  Callbacks must not call back into the same object, except
+ * that invalidate*() and event() may call um_lookup().
+ *
+ * Three kinds of failure, never mixed: the guest's (UM_FAULT, UM_STOP), the caller's
+ * (UM_EINVAL...), ours (a bug: um_audit() names the broken invariant).  Every call checks, then
+ * commits: one that does not return UM_OK has changed no translation (it may have evicted some,
+ * which is always allowed: the shadow is a cache).
+ */
+#ifndef UMBRA_SHADOW_H
+#define UMBRA_SHADOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- 1. Words ------------------------------------------------------------------------------- */
+
+typedef uint64_t um_gva; /* guest-virtual (linear) address, bytes */
+typedef uint64_t um_gpa; /* guest-physical address, bytes */
+typedef uint64_t um_gfn; /* guest frame number = gpa >> 12 */
+typedef uint64_t um_hfn; /* host frame number: the embedder's word, at most 40 bits */
+
+#define UM_PAGE_SHIFT 12u
+#define UM_PAGE_SIZE 4096u
+
+/* An access, in the bit positions of the #PF error code (Intel SDM vol. 3, 4.7). */
+enum um_access {
+	UM_READ = 0,
+	UM_PRESENT = 1u << 0, /* only in error codes: a protection violation */
+	UM_WRITE = 1u << 1,
+	UM_USER = 1u << 2,    /* CPL 3; otherwise a supervisor access */
+	UM_RSVD = 1u << 3,    /* only in error codes: a reserved bit was set */
+	UM_FETCH = 1u << 4,
+};
+
+enum um_result {
+	UM_OK = 0,
+	/* the guest's doing */
+	UM_FAULT,   /* an architectural #PF: reflect um_map.error with CR2 = the address */
+	UM_TRACKED, /* a permitted write to a tracked guest table: carry the write out at um_map.hfn
+	             * yourself, then call um_guest_wrote(); the mapping itself stays read-only */
+	UM_MMIO,    /* permitted, but no RAM there (or read-only memory written): um_map.gpa */
+	UM_STOP,    /* told mode: the guest broke the interface; um_stop_reason() says how */
+	/* the host's */
+	UM_NOMEM,   /* get_table() gave nothing although everything that can go was evicted */
+	/* the caller's */
+	UM_EINVAL,  /* an argument is out of its documented range */
+	UM_EMPTY,   /* um_lookup(): no shadow entry permits this access (ask um_demand_page) */
+};
+
+/* What one access came to. */
+struct um_map {
+	um_gpa gpa;      /* UM_OK, UM_TRACKED, UM_MMIO: guest-physical address of the byte accessed */
+	um_hfn hfn;      /* UM_OK, UM_TRACKED: the host's frame */
+	uint8_t rights;  /* UM_OK: UM_WRITE and/or UM_USER: what the shadow entry permits in all.
+	                  * A supervisor may use it always; read and fetch are permitted always */
+	uint8_t error;   /* UM_FAULT: error code, UM_PRESENT|UM_WRITE|UM_USER|UM_RSVD|UM_FETCH */
+	bool tracked;    /* UM_OK: the frame is a tracked guest table, so rights lack UM_WRITE now */
+};
+
+/* ---- 2. The embedder ------------------------------------------------------------------------ */
+
+enum um_grant {
+	UM_GRANT_RAM,     /* map it, writable if the guest's tables say so */
+	UM_GRANT_ROM,     /* map it read-only; permitted writes come back as UM_MMIO */
+	UM_GRANT_MMIO,    /* never mapped: every access comes back as UM_MMIO */
+	UM_GRANT_REFUSED, /* not the guest's: told mode UM_STOP, tracked mode as UM_GRANT_MMIO */
+};
+
+/* One table's memory: UM_TABLE_BYTES bytes, aligned to UM_PAGE_SIZE.  The first half holds the shadow
+ * entries in hardware form (1024 of 8 bytes at most), the rest the links of the reverse map. */
+#define UM_TABLE_BYTES 16384u
+
+/* One shadow event, for observers (the microscope, recordings, tests).  Observing never steers. */
+enum um_event_kind {
+	UM_EV_FILL,        /* leaf entry built on demand: gva, gpa, value = entry */
+	UM_EV_PREFETCH,    /* leaf entry built ahead */
+	UM_EV_REFLECT,     /* fault belongs to the guest: gva, value = error code */
+	UM_EV_TRACKED,     /* tracked guest table written: gpa, value = bytes */
+	UM_EV_UNSYNC,      /* leaf table left to itself: gpa = guest table */
+	UM_EV_SYNC,        /* ... and brought back in step: value = entries dropped or changed */
+	UM_EV_SET_PTE,     /* told: gva, value = guest entry */
+	UM_EV_SET_PDE,     /* told: gva = index, value */
+	UM_EV_SWITCH,      /* root switched: gpa = CR3, value = 1 hit, 0 miss */
+	UM_EV_FLUSH_USER,
+	UM_EV_FLUSH_ALL,
+	UM_EV_FLUSH_PAGE,  /* gva */
+	UM_EV_EVICT,       /* shadow table dropped for memory: gpa = what it shadowed, value = level */
+	UM_EV_FORGET,      /* frame taken back by the host: gpa */
+	UM_EV_STOP,        /* value = enum um_stop */
+};
+
+struct um_event {
+	enum um_event_kind kind;
+	um_gva gva;
+	um_gpa gpa;
+	uint64_t value;
+};
+
+struct um_ops {
+	/* Read one guest table entry of `bytes` (4 or 8) at `gpa` (naturally aligned).  false: there is
+	 * no memory there; tracked mode then takes the entry as not present, told mode stops the guest. */
+	bool (*read_entry)(void *user, um_gpa gpa, unsigned bytes, uint64_t *value);
+	/* Accessed/Dirty write-back: replace `old` by `value`, atomically with respect to every other
+	 * writer (R16); false: it no longer held `old`, and the core reads it again. */
+	bool (*update_entry)(void *user, um_gpa gpa, unsigned bytes, uint64_t old, uint64_t value);
+	/* Borrow the host page behind guest frame `gfn`.  Called once when a frame gets its first
+	 * shadow mapping (write = one of the mappings may become writable: ask for the real page, not
+	 * for a shared copy); put_page() gives it back after the last is gone, `dirty` = a writable
+	 * mapping existed.  A frame borrowed without `write` is borrowed again with it before its first
+	 * writable mapping: put, then get. */
+	enum um_grant (*get_page)(void *user, um_gfn gfn, bool write, um_hfn *hfn);
+	void (*put_page)(void *user, um_gfn gfn, um_hfn hfn, bool dirty);
+	/* Memory for one shadow table, contents arbitrary; NULL: none now (the core evicts and retries). */
+	void *(*get_table)(void *user);
+	void (*put_table)(void *user, void *table);
+	/* The hardware must drop every cached translation of [first, last] (byte addresses, inclusive)
+	 * in the current root, or all translations of every root.  Called before the call that changed
+	 * the shadow returns (R9). */
+	void (*invalidate)(void *user, um_gva first, um_gva last);
+	void (*invalidate_all)(void *user);
+	/* May be NULL.  Costs nothing then. */
+	void (*event)(void *user, const struct um_event *event);
+};
+
+/* The geometry of the guest's tables: data, so that another format is another descriptor. */
+struct um_level {
+	uint8_t shift;        /* lowest address bit that indexes this level's table */
+	uint8_t index_bits;   /* entries = 1 << index_bits */
+	uint32_t page_mode;   /* mode bits under which PS=1 makes an entry a leaf; 0 = never (at the
+	                       * lowest level every entry is a leaf) */
+	uint64_t reserved;    /* bits that must be 0 in a present non-leaf entry (RSVD fault) */
+	uint64_t reserved_ps; /* ... in a present PS leaf */
+	uint64_t no_rights;   /* permission bits that this level does not have (PAE's top level) */
+};
+struct um_format {
+	const char *name;
+	uint8_t levels;       /* level[0] is the lowest (page table), level[levels-1] the root */
+	uint8_t entry_bytes;  /* 4 or 8 */
+	uint64_t frame_mask;  /* frame bits of an entry */
+	uint64_t root_mask;   /* address bits of CR3 */
+	struct um_level level[4];
+};
+extern const struct um_format um_format_i386; /* 2 levels, 4 KiB and 4 MiB pages (SDM vol. 3, 4.3) */
+
+/* How the core learns that the guest changed its tables. */
+enum um_learn {
+	UM_LEARN_TRACKED, /* shadowed guest tables are write-protected; writers call um_guest_wrote() */
+	UM_LEARN_TOLD,    /* the guest tells: um_set_pte(), um_set_pde(); switching re-validates (R7) */
+};
+
+/* Optimisations, each with its switch; none changes what the guest sees. */
+enum um_opt {
+	UM_OPT_PREFETCH = 1u << 0,      /* fill neighbours of a demand-filled entry */
+	UM_OPT_UNSYNC = 1u << 1,        /* tracked: leaf tables written often stay writable till flushed */
+	UM_OPT_SHARE = 1u << 2,         /* share leaf tables between roots (off: each root has its own) */
+	UM_OPT_INSTALL_AHEAD = 1u << 3, /* told/tracked: an announced A entry is built at once */
+	UM_OPT_LAZY_FLUSH = 1u << 4,    /* flush by generation, freed lazily (off: at once) */
+	UM_OPT_ALL = (1u << 5) - 1,
+};
+
+struct um_config {
+	const struct um_ops *ops;
+	void *user;
+	const struct um_format *format;
+	enum um_learn learn;
+	uint32_t options;      /* enum um_opt */
+	uint64_t max_gfn;      /* first guest frame number that does not exist (frames); <= 1 << 24 */
+	uint32_t max_tables;   /* hard budget of shadow tables, >= UM_MIN_TABLES */
+	uint32_t max_roots;    /* roots kept, >= 1 */
+	uint32_t prefetch;     /* entries filled around a demanded one (0..64), 8 is good */
+	um_gva user_end;       /* told: first kernel address (PAGE_OFFSET); later by um_set_user_end() */
+};
+#define UM_MIN_TABLES 8u
+
+/* ---- 3. Life -------------------------------------------------------------------------------- */
+
+struct um;
+
+/* Bytes of memory um_init() needs for `config`, 0 if the config is invalid. */
+size_t um_size(const struct um_config *config);
+/* Build a shadow in `memory` (um_size() bytes, zeroed, aligned to 16).  The guest starts with paging
+ * off (mode 0, every address maps to itself).  Table memory is taken only on demand.
+ * Returns UM_OK or UM_EINVAL. */
+enum um_result um_init(void *memory, const struct um_config *config, struct um **out);
+/* Give back every page and table.  The memory is the caller's again. */
+void um_destroy(struct um *um);
+
+/* ---- 4. Modes and roots --------------------------------------------------------------------- */
+
+/* Control bits that change what tables mean: part of a shadow's identity (its role). */
+enum um_mode {
+	UM_MODE_PAGING = 1u << 0, /* CR0.PG; without it the mapping is 1:1, all rights */
+	UM_MODE_WP = 1u << 1,     /* CR0.WP */
+	UM_MODE_PSE = 1u << 2,    /* CR4.PSE */
+	UM_MODE_PGE = 1u << 3,    /* CR4.PGE: global entries survive um_switch_root's hardware flush */
+};
+
+/* MOV to CR0/CR4: the new bits, with the root's address.  Flushes the hardware as the manual says
+ * (SDM vol. 3, 4.10.4.1).  Never fails: a root is built at the next access. */
+void um_set_mode(struct um *um, uint32_t mode, um_gpa cr3);
+/* MOV to CR3: make this the current root; unsync tables are brought in step, the hardware drops
+ * non-global translations.  Low bits of cr3 outside the format's root_mask are ignored (D26). */
+void um_switch_root(struct um *um, um_gpa cr3);
+/* Told mode: the user/kernel split. UM_EINVAL when it reaches the reserved window. */
+enum um_result um_set_user_end(struct um *um, um_gva first_kernel_address);
+
+/* ---- 5. Access ------------------------------------------------------------------------------ */
+
+/* Part (i).  The hardware found no entry for `gva` that permits `access` (UM_WRITE, UM_USER, UM_FETCH):
+ * consult the guest's tables, set Accessed/Dirty at the level and time the manual says, build the
+ * shadow entry.  After UM_OK um_lookup() with the same arguments succeeds.
+ * Returns UM_OK, UM_FAULT, UM_TRACKED, UM_MMIO, UM_STOP, UM_NOMEM; fills *map as described there. */
+enum um_result um_demand_page(struct um *um, um_gva gva, unsigned access, struct um_map *map);
+/* What the shadow says now, with no side effect on guest or shadow: UM_OK or UM_EMPTY.  This is what a
+ * software TLB is filled from. */
+enum um_result um_lookup(const struct um *um, um_gva gva, unsigned access, struct um_map *map);
+/* Part (ii).  Make `gva` writable for the supervisor now (a kernel stack that traps will push on).
+ * As um_demand_page(UM_WRITE) but does nothing if it is mapped so already.  Not a pin on the host page. */
+enum um_result um_pin_page(struct um *um, um_gva gva);
+
+/* ---- 6. Changes ----------------------------------------------------------------------------- */
+
+/* Part (iii), told mode.  "In the tables at `root`, the entry for gva is now gpte."  Guest memory is not
+ * read.  An address at or above the split changes every root.  An unknown root is ignored (R6), an
+ * address in the window refused (UM_EINVAL, nothing changed).  UM_STOP: a present entry that the
+ * interface forbids (PSE, frame beyond max_gfn). */
+enum um_result um_set_pte(struct um *um, um_gpa root, um_gva gva, uint64_t gpte);
+/* ... and top-level entry `index` changed in `root`; its translations are dropped.  Window slots and
+ * indices past the table: UM_EINVAL, nothing changed (D18, N3, N4). */
+enum um_result um_set_pde(struct um *um, um_gpa root, uint64_t index);
+/* Guest memory [gpa, gpa+bytes) was written: by the processor after UM_TRACKED, by a device, the loader
+ * or a debugger.  Any range; costs one look-up a page where no table is tracked. */
+void um_guest_wrote(struct um *um, um_gpa gpa, uint64_t bytes);
+/* Is this frame a tracked guest table?  (An engine may cache the answer until invalidate*().) */
+bool um_is_tracked(const struct um *um, um_gfn gfn);
+
+/* ---- 7. Flushes ----------------------------------------------------------------------------- */
+
+void um_flush_user(struct um *um);             /* user half of the current root */
+void um_flush_all(struct um *um);              /* everything, every root: O(1) */
+void um_flush_page(struct um *um, um_gva gva); /* INVLPG in the current root */
+
+/* ---- 8. The Switcher window ----------------------------------------------------------------- */
+
+/* Reserve [first, first+bytes) of every guest's address space for the host; both multiples of the span
+ * of a top-level entry (4 MiB), at the top.  Guest accesses there are reflected (R10).  UM_EINVAL:
+ * misaligned, overlaps the user half, or already reserved. */
+enum um_result um_window_reserve(struct um *um, um_gva first, uint64_t bytes);
+/* Put host frame `hfn` at `gva` in the window of processor `cpu` (supervisor; rights 0 or UM_WRITE). */
+enum um_result um_window_map(struct um *um, unsigned cpu, um_gva gva, um_hfn hfn, unsigned rights);
+/* The guest is about to run on processor `cpu`: hook that processor's window into the current root. */
+enum um_result um_window_enter(struct um *um, unsigned cpu);
+#define UM_MAX_CPUS 8u
+
+/* ---- 9. The host's side --------------------------------------------------------------------- */
+
+/* The host wants the page behind gfn back, or has replaced it: every mapping goes, put_page() is called
+ * before this returns.  The next access borrows it anew.  No guest page is ever pinned. */
+void um_forget_frame(struct um *um, um_gfn gfn);
+/* Give back up to `tables` shadow tables, least recently used first; returns how many went. */
+uint32_t um_shrink(struct um *um, uint32_t tables);
+/* Change the hard budget; evicts down to it.  UM_EINVAL below UM_MIN_TABLES. */
+enum um_result um_set_budget(struct um *um, uint32_t max_tables);
+
+/* ---- 10. Looking ---------------------------------------------------------------------------- */
+
+struct um_stats {
+	uint64_t faults;          /* um_demand_page() calls */
+	uint64_t reflected;       /* ... that were the guest's */
+	uint64_t fills;           /* leaf entries built on demand */
+	uint64_t prefetched;      /* leaf entries built ahead */
+	uint64_t prefetch_used;   /* ... and later found in use (first look-up that hits them) */
+	uint64_t tracked_writes;  /* um_guest_wrote() that hit a tracked table */
+	uint64_t unsyncs, syncs;  /* tables left to themselves, and brought back */
+	uint64_t told_ptes, told_pdes;
+	uint64_t switches, switch_hits;
+	uint64_t flush_user, flush_all, flush_page;
+	uint64_t tables_made, evictions, forgets;
+	uint64_t tables, tables_peak;   /* shadow tables now, and at most */
+	uint64_t entries;               /* present leaf entries now */
+	uint64_t roots;                 /* cached roots now */
+};
+void um_get_stats(const struct um *um, struct um_stats *out);
+
+enum um_stop { UM_STOP_NONE, UM_STOP_BAD_PTE, UM_STOP_BAD_PDE, UM_STOP_BAD_FRAME, UM_STOP_TABLE_OUTSIDE };
+/* Why the last UM_STOP: a constant, and a fixed text. */
+enum um_stop um_stop_reason(const struct um *um, const char **text);
+
+/* The first violated invariant, or invariant == 0.  Numbers are those of docs/INVARIANTS.md. */
+struct um_violation {
+	int invariant;
+	const char *text;
+	um_gva gva;
+	um_gfn gfn;
+	uint64_t spte, gpte;
+};
+struct um_violation um_audit(const struct um *um);
+
+/* Visit the present shadow leaves of the current root from `from` upwards; visit() returns false to
+ * stop.  Bounded by the shadow's own size. */
+struct um_leaf {
+	um_gva gva;
+	um_gfn gfn;
+	um_hfn hfn;
+	uint8_t rights;
+	bool tracked, prefetched;
+};
+void um_visit(const struct um *um, um_gva from, bool (*visit)(void *arg, const struct um_leaf *), void *arg);
+
+#endif

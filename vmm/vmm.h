@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmm/vmm.h - a virtual machine: memory, processor, devices, shadow and the loop that runs them.
+ *
+ * Any number of machines in a process; no globals.  One thread runs a vm; vm_kick() may come from any
+ * thread or a signal handler.
+ */
+#ifndef VMM_VMM_H
+#define VMM_VMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <umbra/shadow.h>
+#include "cpu/cpu.h"
+#include "guest/guest.h"
+#include "machine/machine.h"
+
+struct vm;
+
+/* Where the console's bytes come from and go to: file descriptors and a filter (the terminal's escape key). */
+struct vm_console {
+	int in, out;                  /* -1: none */
+	void *user;
+	/* Called with what was read; returns how many of them are the guest's (moved to the front). */
+	size_t (*filter)(void *user, uint8_t *bytes, size_t count);
+};
+
+struct vm_config {
+	uint64_t ram_bytes;           /* whole MiB, 1 MiB .. 3584 MiB */
+	uint32_t um_options;          /* enum um_opt */
+	uint32_t cpu_options;         /* enum cpu_opt */
+	uint32_t max_tables, max_roots, prefetch; /* 0: the defaults */
+	uint16_t debug_exit_port;
+	bool no_reboot;               /* a guest's reset ends the run */
+	struct vm_console console;
+	struct guest_request guest;   /* ram, ram_bytes are filled in */
+	FILE *log;                    /* -d output, or NULL */
+	unsigned log_mask;            /* enum vm_log */
+};
+enum vm_log { VM_LOG_INT = 1, VM_LOG_IN_ASM = 2, VM_LOG_SHADOW = 4, VM_LOG_UNIMP = 8 };
+
+enum vm_end {
+	VM_POWER_OFF,    /* the guest powered off */
+	VM_RESET,        /* ... or reset, with no_reboot */
+	VM_DEBUG_EXIT,   /* isa-debug-exit; code in vm_exit_code() */
+	VM_SHUTDOWN,     /* triple fault: vm_last_words() */
+	VM_STUCK,        /* halted with interrupts off and nothing that could wake it */
+	VM_KICKED,       /* vm_kick(): asked to leave */
+	VM_NOMEM,        /* the host has no memory for shadow tables */
+};
+
+/* NULL: error->text says why (bad size, no memory, bad image...). */
+struct vm *vm_new(const struct vm_config *config, struct guest_error *error);
+void vm_free(struct vm *vm);
+/* Run until the machine ends; sleeps while the guest is idle. */
+enum vm_end vm_run(struct vm *vm);
+/* Leave vm_run() with VM_KICKED soon. */
+void vm_kick(struct vm *vm);
+uint32_t vm_exit_code(const struct vm *vm);
+const char *vm_last_words(struct vm *vm);
+
+struct cpu *vm_cpu(struct vm *vm);
+struct um *vm_shadow(struct vm *vm);
+struct machine *vm_machine(struct vm *vm);
+/* Guest-physical memory for the monitor; bytes transferred.  Writes tell the core and the code cache. */
+size_t vm_read_physical(struct vm *vm, uint64_t gpa, void *buf, size_t bytes);
+size_t vm_write_physical(struct vm *vm, uint64_t gpa, const void *buf, size_t bytes);
+
+#endif
