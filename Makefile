@@ -59,4 +59,8 @@ $(BUILD)/%.o: %.S
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libtest.a $(BUILD)/libvm.a $(BUILD)/libumbra.a
 	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
+# Every object, linked or not: what must hold of each commit.
+.PHONY: objects
+objects: $(call obj,$(CORE_SRC) $(VM_SRC) $(CLI_SRC) $(LIB_SRC)) $(TEST_BIN:=.o)
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
