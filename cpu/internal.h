@@ -33,6 +33,10 @@ typedef enum run insn_fn(struct cpu *c, const struct insn *i);
 
 #define NEXT(c, i) return (i)[1].fn((c), (i) + 1)
 
+#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "guest registers and memory are accessed in place: the host must be little-endian"
+#endif
+
 /* ---- Decoded instruction -------------------------------------------------------------------- */
 
 enum { REG_NONE = 8 }; /* c->gpr[REG_NONE] is always 0 */
@@ -55,7 +59,7 @@ struct insn {
 	uint8_t prefix;     /* mandatory/REP prefix: 0, 0x66, 0xF2, 0xF3 (F2/F3 win) */
 	uint8_t opcode;     /* last opcode byte */
 	uint8_t size;       /* access size in bytes, where a handler serves several */
-	uint8_t spare;
+	uint8_t count;      /* 1 for the block's first instruction, 2 for the second... (block.c) */
 	const void *thunk;  /* host code or data for the handler (fpu/simd), or NULL */
 };
 enum {
@@ -63,6 +67,16 @@ enum {
 	INSN_LOCK = 1u << 1,
 	INSN_REP = 1u << 2,   /* F3 */
 	INSN_REPNE = 1u << 3, /* F2 */
+	INSN_END = 1u << 4,   /* the last of its block: never uses NEXT.  Set for branches by decode.c, by
+	                       * select_*() for others that always return to the loop (HLT, MOV CR...) */
+	INSN_TAKEN_NEAR = 1u << 5, /* branch: the target lies in the block's own page */
+	INSN_FALL_NEAR = 1u << 6,  /* ... and so does the following instruction */
+};
+
+/* What a block's last instruction is followed by: its successors in the same page, NULL until known.  In
+ * the place of one more struct insn, so that a handler finds it at i + 1. */
+struct link {
+	const struct insn *taken, *fall;
 };
 
 /* What decode.c hands to select_*(): Zydis' view, for mnemonic and operand kinds. */
@@ -101,12 +115,12 @@ enum {
 
 /* Lazy arithmetic flags: the last result and enough of its carries to derive all six without knowing the
  * operation (flags.h explains and owns this).  Everybody else uses get_eflags()/set_eflags(). */
-struct lazy_flags { uint32_t result, aux; };
+struct lazy_flags { int64_t result; uint64_t aux; };
 
 #define TLB_ENTRIES 1024u
 /* A translation for one mode (user or supervisor).  A tag is the page's linear address when the access is
- * permitted straight to memory, else TLB_NEVER; an aligned access of n bytes compares
- * (linear & (~0xFFF | (n - 1))) with it, so that page-crossing and unaligned ones take the slow path. */
+ * permitted straight to memory, else TLB_NEVER; an access of n bytes compares the page of its *last*
+ * byte with the entry of its first, so that page-crossing ones take the slow path. */
 struct tlb_entry {
 	uint32_t read, write;
 	uintptr_t addend; /* host address = linear + addend */
@@ -122,9 +136,22 @@ struct cpu {
 	uint32_t block_eip;  /* eip of the running block's first instruction */
 	struct lazy_flags lazy;
 	uint32_t flags;      /* EFLAGS without the six status flags (bit 1 set) */
-	uint32_t events;     /* EV_*: something for the loop to look at before the next block */
+	union {              /* tested together by the last instruction of a block */
+		struct {
+			uint32_t events; /* EV_*: something for the loop to look at before the next block */
+			volatile uint32_t kicked; /* by cpu_kick(): any thread, any time */
+		};
+		volatile uint64_t pending;
+	};
 	int64_t budget;      /* instructions left in this cpu_run() */
 	struct tlb_entry *tlb; /* of the current privilege: tlbs[cpl == 3] */
+	struct jump *jumps;  /* block.h: blocks by linear address */
+	uint32_t jump_key;   /* generation and mode that a jump must agree with */
+	uint8_t flat_segs;   /* bit per segment register: base 0, limit 4 GiB, readable and writable */
+	bool no_tags;        /* TLB off: data breakpoints, alignment checks, or the option */
+	bool align_check;    /* CR0.AM, EFLAGS.AC, CPL 3 */
+	const struct insn **patch; /* the link that led to the loop, to be set by it; or NULL */
+	uint32_t debug_hits; /* DR6 bits of data and I/O breakpoints met by the running instruction */
 
 	struct cpu_segment seg[6], ldtr, tr;
 	struct { uint32_t base; uint16_t limit; } gdtr, idtr;
@@ -157,14 +184,18 @@ struct cpu {
 	struct fpu *fpu;
 	struct block_cache *blocks;
 	uint64_t tsc_hz;
-	volatile int kicked;
 	char last_words[512];  /* how the shutdown came about */
 	struct tlb_entry tlbs[2][TLB_ENTRIES];
 };
 
-enum { MODE_CODE32 = 1u << 0, MODE_STACK32 = 1u << 1, MODE_FLAT = 1u << 2, MODE_STEP = 1u << 3 };
-enum { EV_IRQ = 1u << 0, EV_NMI = 1u << 1, EV_KICK = 1u << 2, EV_STEP = 1u << 3, EV_INHIBIT = 1u << 4,
-       EV_HALT = 1u << 5, EV_EXIT = 1u << 6 };
+/* MODE_FLAT: CS, SS, DS and ES are flat (and CPU_OPT_FLAT).  MODE_STEP: one instruction a block (TF, a
+ * breakpoint armed). */
+enum { MODE_CODE32 = 1u << 0, MODE_STACK32 = 1u << 1, MODE_FLAT = 1u << 2, MODE_STEP = 1u << 3,
+       MODE_USER = 1u << 4 };
+/* EV_INHIBIT: c->inhibit was set.  EV_HALT: c->halted was.  EV_STEP: TF or an armed breakpoint.
+ * EV_RESUME: RF is set.  EV_CODE: look the running code up again. */
+enum { EV_IRQ = 1u << 0, EV_NMI = 1u << 1, EV_CODE = 1u << 2, EV_STEP = 1u << 3, EV_INHIBIT = 1u << 4,
+       EV_HALT = 1u << 5, EV_EXIT = 1u << 6, EV_RESUME = 1u << 7 };
 
 /* ---- The index ------------------------------------------------------------------------------ */
 
@@ -186,7 +217,8 @@ void flags_changed(struct cpu *c);
 /* run.c */
 /* Record an exception; returns RUN_FAULT so that handlers can `return raise(...)`.  Faults leave eip at the
  * instruction: c->eip = c->block_eip + i->off is done by the loop from the handler's `i` via these. */
-enum run raise(struct cpu *c, const struct insn *i, enum vector vector);
+enum run raise_exception(struct cpu *c, const struct insn *i, enum vector vector);
+#define raise(c, i, vector) raise_exception((c), (i), (vector)) /* the C library has a raise() */
 enum run raise_error(struct cpu *c, const struct insn *i, enum vector vector, uint32_t error);
 /* After an access returned false: finish the fault of instruction i. */
 enum run faulted(struct cpu *c, const struct insn *i);
@@ -195,7 +227,10 @@ bool fault(struct cpu *c, enum vector vector, uint32_t error); /* vectors withou
 /* End the block after instruction i: eip = the following one. */
 enum run end_block(struct cpu *c, const struct insn *i);
 enum run exit_run(struct cpu *c, const struct insn *i, enum cpu_exit why); /* after i */
-/* CPL, CS.D, SS.B, flatness or TF/DR7 changed. */
+/* Set c->halted or c->inhibit, and make the loop see it. */
+void set_halted(struct cpu *c);
+void set_inhibit(struct cpu *c);
+/* After any change of CPL, a segment register, CR0.AM/PE, DR7 (flags_changed() is for EFLAGS). */
 void mode_changed(struct cpu *c);
 static inline uint32_t insn_eip(const struct cpu *c, const struct insn *i) { return c->block_eip + i->off; }
 static inline uint32_t next_eip(const struct cpu *c, const struct insn *i)
