@@ -27,7 +27,7 @@ HOST_FLAGS := -D_GNU_SOURCE
 CORE_SRC := $(wildcard shadow/*.c)
 VM_SRC   := $(wildcard cpu/*.c cpu/*.S machine/*.c guest/*.c vmm/*.c)
 CLI_SRC  := $(wildcard cli/*.c)
-LIB_SRC  := $(wildcard tests/lib/*.c)
+LIB_SRC  := $(wildcard tests/lib/*.c tests/lib/*.S)
 obj       = $(addprefix $(BUILD)/,$(addsuffix .o,$(basename $(1))))
 
 LIBS    := -lZydis -lz -llzma -lzstd -llz4 -lpthread
