@@ -1,42 +1,55 @@
 # SPDX-License-Identifier: MIT
 # umbra - the front door.  `make help` lists what it opens.
 #
-#   make SAN=1     everything under AddressSanitizer and UBSan, in its own build folder
-#   make CC=clang  any C11 compiler
-#   make V=1       show the commands
+#   1. What can be set        CC, CFLAGS, SAN, PREFIX, T ...
+#   2. What there is          sources, by folder
+#   3. Building               libraries, the program, the guests
+#   4. Running and measuring
+#   5. Testing
+#   6. Installing
+#   7. The rest
 
+# ---- 1. What can be set --------------------------------------------------------------------------
+
+VERSION := 0.1.0
 CC      ?= cc
 AR      ?= ar
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 DESTDIR ?=
 T       ?=
-
 BUILD   ?= build$(if $(SAN),/san)
 Q       := $(if $(V),,@)
-
-WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Werror
-BASE    := -std=c11 $(WARN) -Iinclude -I. -MMD -MP
-SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+say      = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
 comma   := ,
 
+WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Werror
+BASE     := -std=c11 $(WARN) -Iinclude -I. -MMD -MP
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
 # The core is freestanding: no libc header, no libc call.
 CORE_FLAGS := -ffreestanding -fno-stack-protector
 HOST_FLAGS := -D_GNU_SOURCE
+LIBS       := -lZydis -lz -llzma -lzstd -llz4 -lpthread
+
+# ---- 2. What there is ----------------------------------------------------------------------------
 
 CORE_SRC := $(wildcard shadow/*.c)
 VM_SRC   := $(wildcard cpu/*.c cpu/*.S machine/*.c guest/*.c vmm/*.c)
 CLI_SRC  := $(wildcard cli/*.c)
 LIB_SRC  := $(wildcard tests/lib/*.c tests/lib/*.S)
-obj       = $(addprefix $(BUILD)/,$(addsuffix .o,$(basename $(1))))
-
-LIBS    := -lZydis -lz -llzma -lzstd -llz4 -lpthread
-
 TEST_SRC := $(wildcard tests/unit/*.c tests/access/*.c tests/differential/*.c tests/guests/*.c tests/cli/*.c)
-TEST_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SRC))
+TEST_SH  := $(wildcard tests/*/*.sh)
+BENCH_SRC := $(wildcard bench/*.c)
 
-.PHONY: all run test bench book install clean help
+obj       = $(addprefix $(BUILD)/,$(addsuffix .o,$(basename $(1))))
+TEST_BIN := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
+
+.PHONY: all objects run test bench book install uninstall clean help san-tests force
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+# ---- 3. Building ---------------------------------------------------------------------------------
 
 all: $(BUILD)/libumbra.a $(BUILD)/umbra
 
@@ -44,23 +57,102 @@ $(BUILD)/libumbra.a: $(call obj,$(CORE_SRC))
 $(BUILD)/libvm.a: $(call obj,$(VM_SRC))
 $(BUILD)/libtest.a: $(call obj,$(LIB_SRC))
 %.a:
-	$(Q)mkdir -p $(@D); rm -f $@; $(AR) rcs $@ $^
+	$(call say,AR,$@) mkdir -p $(@D); rm -f $@; $(AR) rcs $@ $^
 
 $(BUILD)/umbra: $(call obj,$(CLI_SRC)) $(BUILD)/libvm.a $(BUILD)/libumbra.a
-	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK,$@) $(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/shadow/%.o: shadow/%.c
-	$(Q)mkdir -p $(@D); $(CC) $(BASE) $(CORE_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
-$(BUILD)/%.o: %.c
-	$(Q)mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
-$(BUILD)/%.o: %.S
-	$(Q)mkdir -p $(@D); $(CC) -Iinclude -I. -MMD -MP -c -o $@ $<
+$(BUILD)/shadow/%.o: shadow/%.c $(BUILD)/flags
+	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(CORE_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
+$(BUILD)/%.o: %.S $(BUILD)/flags
+	$(call say,AS,$@) mkdir -p $(@D); $(CC) -Iinclude -I. -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libtest.a $(BUILD)/libvm.a $(BUILD)/libumbra.a
-	$(Q)$(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+# Other flags: everything is built again.
+$(BUILD)/flags: force
+	@mkdir -p $(@D); echo '$(CFLAGS) $(SANFLAGS)' | cmp -s - $@ || echo '$(CFLAGS) $(SANFLAGS)' >$@
 
 # Every object, linked or not: what must hold of each commit.
-.PHONY: objects
-objects: $(call obj,$(CORE_SRC) $(VM_SRC) $(CLI_SRC) $(LIB_SRC)) $(TEST_BIN:=.o)
+objects: $(call obj,$(CORE_SRC) $(VM_SRC) $(CLI_SRC) $(LIB_SRC) $(BENCH_SRC)) $(TEST_BIN:=.o)
+
+# ---- 4. Running and measuring --------------------------------------------------------------------
+
+# KERNEL=, INITRD=, MEMORY= (MiB), APPEND= (kernel command line), ARGS= (more for umbra run)
+run: export KERNEL := $(KERNEL)
+run: export INITRD := $(INITRD)
+run: export MEMORY := $(MEMORY)
+run: export APPEND := $(APPEND)
+run: export ARGS := $(ARGS)
+run: all
+	@BUILD=$(BUILD) tools/run-guest
+
+# BENCH=core, guests or both; RUNS=n; QUICK=1
+bench: export BENCH := $(BENCH)
+bench: export RUNS := $(RUNS)
+bench: export QUICK := $(QUICK)
+bench: all $(BENCH_BIN)
+	@BUILD=$(BUILD) bench/run
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libumbra.a
+	$(call say,LINK,$@) $(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -o $@ $^
+
+# ---- 5. Testing ----------------------------------------------------------------------------------
+
+# --wrap: TAP and `make test T=PATTERN` for every program without a word in it (tests/lib/tap.h).
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libtest.a $(BUILD)/libvm.a $(BUILD)/libumbra.a
+	$(call say,LINK,$@) $(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests \
+		-o $@ $^ $(LIBS) -lcmocka
+
+# Once as it is, once under ASan and UBSan, the unit tests under valgrind as well.
+SAN_BIN  := $(patsubst $(BUILD)/%,$(BUILD)/san/%,$(filter-out $(BUILD)/tests/guests/%,$(TEST_BIN)))
+VALGRIND := $(addprefix valgrind:,$(filter $(BUILD)/tests/unit/%,$(TEST_BIN)))
+
+san-tests:
+	+@$(MAKE) --no-print-directory SAN=1 BUILD=$(BUILD)/san $(SAN_BIN)
+
+test: all $(TEST_BIN) $(if $(SAN),,san-tests)
+	+@BUILD=$(BUILD) CC='$(CC)' MAKE='$(MAKE)' tools/runtests $(if $(T),-T '$(T)') \
+		$(TEST_BIN) $(TEST_SH) $(if $(SAN),,$(SAN_BIN) $(VALGRIND))
+
+# ---- 6. Installing -------------------------------------------------------------------------------
+
+LIBDIR := $(DESTDIR)$(PREFIX)/lib
+INCDIR := $(DESTDIR)$(PREFIX)/include/umbra
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+MANDIR := $(DESTDIR)$(PREFIX)/share/man/man1
+
+install: all
+	install -d $(LIBDIR)/pkgconfig $(INCDIR) $(BINDIR) $(MANDIR)
+	install -m 644 $(BUILD)/libumbra.a $(LIBDIR)
+	install -m 644 include/umbra/*.h $(INCDIR)
+	install -m 755 $(BUILD)/umbra $(BINDIR)
+	install -m 644 man/umbra.1 $(MANDIR)
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' umbra.pc.in >$(LIBDIR)/pkgconfig/umbra.pc
+
+uninstall:
+	rm -f $(LIBDIR)/libumbra.a $(LIBDIR)/pkgconfig/umbra.pc $(BINDIR)/umbra $(MANDIR)/umbra.1
+	rm -rf $(INCDIR)
+
+# ---- 7. The rest ---------------------------------------------------------------------------------
+
+book: $(BUILD)/book.html
+$(BUILD)/book.html: tools/book tools/book.list force
+	@mkdir -p $(@D); tools/book >$@; echo "$@"
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make            the library, the program umbra ($(BUILD)/)'
+	@echo 'make run        boot Debian'\''s stock i386 kernel to a shell (what ./run does)'
+	@echo '                KERNEL=, INITRD= other files; MEMORY=MiB; APPEND=, ARGS= more words'
+	@echo 'make test       all tests (what ./check does); T=PATTERN those whose names match'
+	@echo 'make bench      the core in operations a second, guests beside QEMU and Bochs; QUICK=1'
+	@echo 'make book       the code as a story: $(BUILD)/book.html'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=; make uninstall'
+	@echo 'make clean'
+	@echo
+	@echo 'SAN=1 builds with ASan and UBSan, CC=clang with another compiler, V=1 shows commands.'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
