@@ -39,6 +39,9 @@ struct vm_config {
 	struct guest_request guest;   /* ram, ram_bytes are filled in */
 	FILE *log;                    /* -d output, or NULL */
 	unsigned log_mask;            /* enum vm_log */
+	unsigned watchdog_seconds;    /* end a guest that has had interrupts off for so long; 0: never.  A loop
+	                               * that provably never ends is VM_STUCK without it */
+	bool paused;                  /* start paused: vm_pause(vm, false) goes on */
 };
 enum vm_log { VM_LOG_INT = 1, VM_LOG_IN_ASM = 2, VM_LOG_SHADOW = 4, VM_LOG_UNIMP = 8 };
 
@@ -47,9 +50,11 @@ enum vm_end {
 	VM_RESET,        /* ... or reset, with no_reboot */
 	VM_DEBUG_EXIT,   /* isa-debug-exit; code in vm_exit_code() */
 	VM_SHUTDOWN,     /* triple fault: vm_last_words() */
-	VM_STUCK,        /* halted with interrupts off and nothing that could wake it */
+	VM_STUCK,        /* halted or looping with interrupts off, and nothing could ever end it */
 	VM_KICKED,       /* vm_kick(): asked to leave */
 	VM_NOMEM,        /* the host has no memory for shadow tables */
+	VM_HANGUP,       /* the console's other end is gone: terminal closed, pipe broken, disk full */
+	VM_STOPPED,      /* the shadow refused to go on, or the image could not be loaded again */
 };
 
 /* NULL: error->text says why (bad size, no memory, bad image...). */
@@ -57,10 +62,18 @@ struct vm *vm_new(const struct vm_config *config, struct guest_error *error);
 void vm_free(struct vm *vm);
 /* Run until the machine ends; sleeps while the guest is idle. */
 enum vm_end vm_run(struct vm *vm);
-/* Leave vm_run() with VM_KICKED soon. */
+/* Leave vm_run() with VM_KICKED soon.  Async-signal-safe. */
 void vm_kick(struct vm *vm);
+/* Stop and continue the guest, its clocks included; the console's filter goes on being called.  From the
+ * thread that runs the vm (a filter), or while it does not run. */
+void vm_pause(struct vm *vm, bool paused);
+bool vm_is_paused(const struct vm *vm);
 uint32_t vm_exit_code(const struct vm *vm);
+/* How the last vm_run() ended, with registers: lines of text. */
 const char *vm_last_words(struct vm *vm);
+uint64_t vm_now(const struct vm *vm); /* the guest's clock: ns since its start, without pauses */
+/* Bytes to the console as if the guest had sent them (a monitor's answers); may drop some. */
+void vm_console_print(struct vm *vm, const char *text);
 
 struct cpu *vm_cpu(struct vm *vm);
 struct um *vm_shadow(struct vm *vm);

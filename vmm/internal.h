@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmm/internal.h - the inside of a virtual machine: its index.
+ *
+ *   memory.c    guest memory, the core's callbacks, shadow tables' memory
+ *   bus.c       what the processor and the devices call: ports, absent memory, time, lines
+ *   console.c   bytes between the serial port and two file descriptors
+ *   log.c       -d: exceptions, decoded blocks, shadow events
+ *   stuck.c     proof that a guest will never do anything again
+ *   vm.c        making, loading, resetting, freeing
+ *   run.c       the loop
+ */
+#ifndef VMM_INTERNAL_H
+#define VMM_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "vmm/vmm.h"
+
+#define DEFAULT_TABLES 1024u  /* 16 MiB of shadow tables at most */
+#define DEFAULT_ROOTS 64u
+#define DEFAULT_PREFETCH 8u
+#define TSC_HZ 1000000000u    /* the guest's time stamp counts nanoseconds */
+
+#define RAM_MIN (1ull << 20)
+#define RAM_MAX (3584ull << 20) /* the rest of 4 GiB is for devices */
+
+#define CONSOLE_OUT 65536u    /* output waiting for a slow terminal */
+#define CONSOLE_IN 4096u      /* input waiting for the guest */
+
+/* ---- The object ----------------------------------------------------------------------------- */
+
+struct table_slab {
+	uint8_t *base;
+	uint32_t count;       /* tables in it: a hard bound */
+	uint32_t fresh;       /* tables never handed out start here */
+	uint32_t free_count;
+	uint32_t *free_list;
+};
+
+struct console {
+	struct vm_console fd; /* as given; `out` may have been opened anew, without blocking */
+	bool own_out, in_tty, in_ended, socket_out, careful_out;
+	bool gone;            /* the other end closed: nothing more can be said or heard */
+	int error;            /* errno of what made it so, 0: closed */
+	size_t out_head, out_count, in_head, in_count;
+	uint8_t out[CONSOLE_OUT]; /* a ring */
+	uint8_t in[CONSOLE_IN];   /* a ring */
+};
+
+struct vm {
+	struct vm_config config;
+	uint8_t *ram;
+	uint64_t ram_bytes;
+	bool a20;
+	void *um_memory;
+	size_t um_bytes;
+	struct um *um;
+	struct cpu *cpu;
+	struct machine *machine;
+	struct table_slab tables;
+	struct console console;
+	int wake;             /* eventfd: vm_kick() while asleep */
+	atomic_bool kicked;
+	bool paused;
+	uint64_t epoch;       /* host ns at the guest's time 0 */
+	uint64_t paused_at;   /* guest ns, while paused */
+	uint64_t outside;     /* calls that the guest made to the world: ports, absent memory, time */
+	uint64_t quiet_since; /* since when interrupts were found off at every look; 0: they were on */
+	uint64_t next_proof;  /* when to try the next proof of being stuck */
+	char words[4096];
+};
+
+/* ---- memory.c ------------------------------------------------------------------------------- */
+
+bool map_ram(struct vm *vm, struct guest_error *error);
+void unmap_ram(struct vm *vm);
+bool make_slab(struct table_slab *slab, uint32_t count);
+void free_slab(struct table_slab *slab);
+extern const struct um_ops vm_um_ops, vm_um_ops_logged;
+/* Guest-physical memory as the bus sees it: A20 applied, absent memory reads as ones. */
+uint64_t read_bus(struct vm *vm, um_gpa gpa, unsigned bytes);
+void write_bus(struct vm *vm, um_gpa gpa, unsigned bytes, uint64_t value);
+void set_a20(struct vm *vm, bool enabled);
+/* All of RAM was replaced under the processor and the shadow. */
+void ram_replaced(struct vm *vm);
+
+/* ---- bus.c ---------------------------------------------------------------------------------- */
+
+uint64_t host_now(void);
+void connect_cpu(struct vm *vm, struct cpu_config *config);
+void connect_machine(struct vm *vm, struct machine_config *config);
+
+/* ---- console.c ------------------------------------------------------------------------------ */
+
+void open_console(struct console *console, const struct vm_console *fd);
+void close_console(struct console *console);
+size_t console_put(struct console *console, const uint8_t *bytes, size_t count);
+void console_flush(struct console *console);
+/* Wait for the last output to go, as long as it moves. */
+void console_drain(struct console *console, int patience_ms);
+/* Read what is there, let the filter see it, give the guest what it takes. */
+void console_pump(struct vm *vm);
+bool console_listens(const struct console *console); /* more input may come */
+
+/* ---- log.c ---------------------------------------------------------------------------------- */
+
+void start_log(struct vm *vm);
+void log_event(struct vm *vm, const struct um_event *event);
+void log_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t value);
+
+/* ---- stuck.c -------------------------------------------------------------------------------- */
+
+/* The guest has interrupts off: does it provably loop for ever?  Runs a few of its instructions; *exit is how
+ * the last of them came out. */
+bool prove_stuck(struct vm *vm, enum cpu_exit *exit);
+
+/* ---- vm.c ----------------------------------------------------------------------------------- */
+
+bool load_guest(struct vm *vm, struct guest_error *error);
+bool reset_vm(struct vm *vm, struct guest_error *error);
+
+#endif

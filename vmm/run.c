@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmm/run.c - the loop: let the guest run a while, look after the devices and the console, again.
+ *
+ *   1. Last words    what is said about an end
+ *   2. Sleeping      until a timer, input, room for output, or a kick
+ *   3. Pacing        slices of about SLICE_NS
+ *   4. Watching      guests that have interrupts off
+ *   5. The loop      vm_run, vm_kick
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmm/internal.h"
+
+/* ---- 1. Last words -------------------------------------------------------------------------- */
+
+static enum vm_end end_with(struct vm *vm, enum vm_end end, const char *text, bool registers)
+{
+	int used = snprintf(vm->words, sizeof vm->words, "%s\n", text);
+	if (registers) {
+		size_t room = sizeof vm->words - (size_t)used - 1;
+		size_t more = end == VM_SHUTDOWN
+		                      ? cpu_describe_shutdown(vm->cpu, vm->words + used, room)
+		                      : cpu_describe_state(vm->cpu, vm->words + used, room);
+		vm->words[(size_t)used + (more < room ? more : room)] = 0;
+	}
+	return end;
+}
+
+/* ---- 2. Sleeping ---------------------------------------------------------------------------- */
+
+#define SLEEP_MAX_NS 1000000000u /* look around at least once a second */
+
+static void sleep_until(struct vm *vm, uint64_t deadline)
+{
+	struct console *console = &vm->console;
+	struct pollfd wait[3] = { { .fd = vm->wake, .events = POLLIN } };
+	unsigned count = 1;
+	uint64_t now = vm_now(vm), ns = deadline > now ? deadline - now : 0;
+	if (vm->paused || ns > SLEEP_MAX_NS)
+		ns = SLEEP_MAX_NS;
+	if (console_listens(console) && (console->in_tty || console->in_count < CONSOLE_IN))
+		wait[count++] = (struct pollfd){ .fd = console->fd.in, .events = POLLIN };
+	if (console->out_count)
+		wait[count++] = (struct pollfd){ .fd = console->fd.out, .events = POLLOUT };
+	struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
+	if (ppoll(wait, count, &timeout, NULL) > 0 && (wait[0].revents & POLLIN)) {
+		uint64_t kicks;
+		while (read(vm->wake, &kicks, sizeof kicks) < 0 && errno == EINTR)
+			;
+	}
+}
+
+/* ---- 3. Pacing ------------------------------------------------------------------------------ */
+
+/* A slice bounds how late a timer may fire; what it costs is two looks at the clock. */
+#define SLICE_NS 150000u
+#define SLICE_MIN 2000u
+#define SLICE_MAX 400000u
+#define CONSOLE_NS 1000000u /* between two looks at the console */
+
+static uint64_t next_budget(uint64_t budget, uint64_t took)
+{
+	if (took > SLICE_NS * 2)
+		budget /= 2;
+	else if (took < SLICE_NS / 2)
+		budget *= 2;
+	if (budget < SLICE_MIN)
+		return SLICE_MIN;
+	return budget > SLICE_MAX ? SLICE_MAX : budget;
+}
+
+/* ---- 4. Watching ---------------------------------------------------------------------------- */
+
+#define LOOK_NS 10000000u    /* between two looks at the interrupt flag */
+#define PROOF_NS 200000000u  /* between two proofs */
+#define FL_IF (1u << 9)
+
+/* true: the run ends with VM_STUCK. */
+static bool watch_quiet(struct vm *vm, uint64_t now, enum cpu_exit *exit)
+{
+	struct cpu_state s;
+	cpu_get_state(vm->cpu, &s);
+	if (s.eflags & FL_IF) {
+		vm->quiet_since = 0;
+		return false;
+	}
+	if (!vm->quiet_since) {
+		vm->quiet_since = now;
+		vm->next_proof = now + PROOF_NS;
+		return false;
+	}
+	if (now >= vm->next_proof) {
+		vm->next_proof = now + PROOF_NS;
+		if (prove_stuck(vm, exit)) {
+			end_with(vm, VM_STUCK, "the guest loops for ever with interrupts off", true);
+			return true;
+		}
+	}
+	uint64_t patience = vm->config.watchdog_seconds * 1000000000ull;
+	if (patience && now - vm->quiet_since > patience) {
+		end_with(vm, VM_STUCK, "the watchdog: the guest has had interrupts off for too long", true);
+		return true;
+	}
+	return false;
+}
+
+/* ---- 5. The loop ---------------------------------------------------------------------------- */
+
+/* What a run keeps between two slices. */
+struct pace {
+	uint64_t budget, next_console, next_look;
+	enum vm_end end;
+};
+
+/* Returns true when the run ends; pace->end says how. */
+static bool look_around(struct vm *vm, struct pace *pace, uint64_t now)
+{
+	if (machine_deadline(vm->machine) <= now)
+		machine_poll(vm->machine);
+	if (now >= pace->next_console || vm->paused) {
+		console_pump(vm);
+		pace->next_console = now + CONSOLE_NS;
+	}
+	if (vm->console.out_count)
+		console_flush(&vm->console);
+	if (atomic_exchange_explicit(&vm->kicked, false, memory_order_relaxed)) {
+		pace->end = end_with(vm, VM_KICKED, "asked to leave", false);
+		return true;
+	}
+	if (vm->console.gone) {
+		pace->end = end_with(vm, VM_HANGUP,
+		                     vm->console.error ? strerror(vm->console.error)
+		                                       : "the console was closed",
+		                     false);
+		return true;
+	}
+	return false;
+}
+
+/* What the guest asked of the machine's power.  Returns true when the run ends. */
+static bool obey_request(struct vm *vm, struct pace *pace)
+{
+	struct guest_error error;
+	switch (machine_requested(vm->machine)) {
+	case MACHINE_RUN:
+		return false;
+	case MACHINE_POWER_OFF:
+		pace->end = end_with(vm, VM_POWER_OFF, "the guest powered off", false);
+		return true;
+	case MACHINE_DEBUG_EXIT:
+		pace->end = end_with(vm, VM_DEBUG_EXIT, "the guest asked to exit", false);
+		return true;
+	case MACHINE_RESET:
+		break;
+	}
+	if (vm->config.no_reboot) {
+		pace->end = end_with(vm, VM_RESET, "the guest asked for a reset", false);
+		return true;
+	}
+	if (reset_vm(vm, &error))
+		return false;
+	pace->end = end_with(vm, VM_STOPPED, error.text, false);
+	return true;
+}
+
+static bool rest(struct vm *vm, struct pace *pace)
+{
+	struct cpu_state s;
+	cpu_get_state(vm->cpu, &s);
+	if (!(s.eflags & FL_IF)) {
+		pace->end = end_with(vm, VM_STUCK, "the guest halted with interrupts off", true);
+		return true;
+	}
+	uint64_t deadline = machine_deadline(vm->machine);
+	if (deadline == UINT64_MAX && !console_listens(&vm->console) && !vm->console.in_count) {
+		pace->end = end_with(vm, VM_STUCK, "the guest halted, and nothing is left that could wake it",
+		                     true);
+		return true;
+	}
+	sleep_until(vm, deadline);
+	pace->next_console = 0;
+	return false;
+}
+
+/* Returns true when the run ends. */
+static bool handle_exit(struct vm *vm, struct pace *pace, enum cpu_exit exit)
+{
+	const char *reason;
+	switch (exit) {
+	case CPU_EXIT_BUDGET:
+	case CPU_EXIT_KICKED:
+		return false;
+	case CPU_EXIT_HALTED:
+		return rest(vm, pace);
+	case CPU_EXIT_SHUTDOWN:
+		pace->end = end_with(vm, VM_SHUTDOWN, "triple fault", true);
+		return true;
+	case CPU_EXIT_STOP:
+		um_stop_reason(vm->um, &reason);
+		pace->end = end_with(vm, VM_STOPPED, reason, true);
+		return true;
+	case CPU_EXIT_NOMEM:
+		pace->end = end_with(vm, VM_NOMEM, "no memory for shadow tables", true);
+		return true;
+	case CPU_EXIT_DEBUG:
+		pace->end = end_with(vm, VM_KICKED, "a breakpoint", true);
+		return true;
+	}
+	return false;
+}
+
+/* One slice of guest code.  Returns true when the run ends. */
+static bool run_slice(struct vm *vm, struct pace *pace, uint64_t now)
+{
+	enum cpu_exit exit = cpu_run(vm->cpu, pace->budget);
+	uint64_t then = vm_now(vm);
+	if (exit == CPU_EXIT_BUDGET) {
+		pace->budget = next_budget(pace->budget, then - now);
+		if (then >= pace->next_look) {
+			pace->next_look = then + LOOK_NS;
+			if (watch_quiet(vm, then, &exit)) {
+				pace->end = VM_STUCK;
+				return true;
+			}
+		}
+	}
+	return obey_request(vm, pace) || handle_exit(vm, pace, exit);
+}
+
+enum vm_end vm_run(struct vm *vm)
+{
+	struct pace pace = { .budget = SLICE_MIN };
+	vm->words[0] = 0;
+	for (;;) {
+		uint64_t now = vm_now(vm);
+		if (look_around(vm, &pace, now))
+			break;
+		if (vm->paused)
+			sleep_until(vm, UINT64_MAX);
+		else if (run_slice(vm, &pace, now))
+			break;
+	}
+	/* The last lines are wanted; a reader that does not read is not waited for long. */
+	console_drain(&vm->console, pace.end == VM_KICKED ? 200 : 2000);
+	return pace.end;
+}
+
+void vm_kick(struct vm *vm)
+{
+	const uint64_t one = 1;
+	int saved = errno;
+	atomic_store_explicit(&vm->kicked, true, memory_order_relaxed);
+	cpu_kick(vm->cpu);
+	if (write(vm->wake, &one, sizeof one) < 0)
+		errno = saved; /* the counter is full: it wakes anyway */
+	errno = saved;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmm/vm.c - the life of a virtual machine.
+ *
+ *   1. Making      vm_new: memory, devices, shadow, processor, guest, in this order
+ *   2. Loading     load_guest, reset_vm
+ *   3. Freeing     vm_free, of a half-made machine too
+ *   4. Looking     accessors
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/internal.h"
+
+/* ---- 1. Making ------------------------------------------------------------------------------ */
+
+static bool fail(struct guest_error *error, const char *text)
+{
+	snprintf(error->text, sizeof error->text, "%s", text);
+	return false;
+}
+
+static bool make_shadow(struct vm *vm, struct guest_error *error)
+{
+	const struct vm_config *c = &vm->config;
+	bool logged = c->log && (c->log_mask & VM_LOG_SHADOW);
+	const struct um_config config = {
+		.ops = logged ? &vm_um_ops_logged : &vm_um_ops,
+		.user = vm,
+		.format = &um_format_i386,
+		.learn = UM_LEARN_TRACKED,
+		.options = c->um_options,
+		.max_gfn = vm->ram_bytes >> UM_PAGE_SHIFT,
+		.max_tables = c->max_tables ? c->max_tables : DEFAULT_TABLES,
+		.max_roots = c->max_roots ? c->max_roots : DEFAULT_ROOTS,
+		.prefetch = c->prefetch ? c->prefetch : DEFAULT_PREFETCH,
+	};
+	vm->um_bytes = um_size(&config);
+	if (!vm->um_bytes)
+		return fail(error, "the numbers of shadow tables, roots or prefetched entries are out of range");
+	if (!make_slab(&vm->tables, config.max_tables))
+		return fail(error, "the host has no memory for shadow tables");
+	/* Mapped, not allocated: the core's tables per guest frame cost memory where they are used only. */
+	void *memory = mmap(NULL, vm->um_bytes, PROT_READ | PROT_WRITE,
+	                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return fail(error, "the host has no memory for the shadow");
+	vm->um_memory = memory;
+	if (um_init(memory, &config, &vm->um) != UM_OK)
+		return fail(error, "the shadow refuses its configuration");
+	return true;
+}
+
+static bool make_parts(struct vm *vm, struct guest_error *error)
+{
+	struct machine_config machine;
+	connect_machine(vm, &machine);
+	vm->machine = machine_new(&machine);
+	if (!vm->machine)
+		return fail(error, "the host has no memory for the devices");
+	if (!make_shadow(vm, error))
+		return false;
+	struct cpu_config cpu = {
+		.um = vm->um,
+		.options = vm->config.cpu_options,
+		.ram = vm->ram,
+		.ram_bytes = vm->ram_bytes,
+		.tsc_hz = TSC_HZ,
+	};
+	connect_cpu(vm, &cpu);
+	vm->cpu = cpu_new(&cpu);
+	if (!vm->cpu)
+		return fail(error, "the host has no memory for the processor");
+	return true;
+}
+
+struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
+{
+	struct vm *vm = calloc(1, sizeof *vm);
+	error->text[0] = 0;
+	if (!vm) {
+		fail(error, "the host has no memory for the machine");
+		return NULL;
+	}
+	vm->config = *config;
+	vm->console.fd.in = vm->console.fd.out = -1;
+	vm->epoch = host_now();
+	vm->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	atomic_init(&vm->kicked, false);
+	if (vm->wake < 0)
+		fail(error, "the host has no file descriptor left");
+	if (vm->wake < 0 || !map_ram(vm, error) || !make_parts(vm, error) || !load_guest(vm, error)) {
+		vm_free(vm);
+		return NULL;
+	}
+	start_log(vm);
+	open_console(&vm->console, &config->console);
+	vm_pause(vm, config->paused);
+	return vm;
+}
+
+/* ---- 2. Loading ----------------------------------------------------------------------------- */
+
+bool load_guest(struct vm *vm, struct guest_error *error)
+{
+	struct guest_request request = vm->config.guest;
+	struct cpu_state start;
+	enum image_kind kind;
+	request.ram = vm->ram;
+	request.ram_bytes = vm->ram_bytes;
+	if (!guest_load(&request, &start, &kind, error))
+		return false;
+	ram_replaced(vm);
+	cpu_set_state(vm->cpu, &start);
+	return true;
+}
+
+bool reset_vm(struct vm *vm, struct guest_error *error)
+{
+	machine_reset(vm->machine);
+	cpu_reset(vm->cpu);
+	set_a20(vm, true);
+	/* Memory as it was at first: zero, and the host's again. */
+	madvise(vm->ram, vm->ram_bytes, MADV_DONTNEED);
+	ram_replaced(vm);
+	vm->quiet_since = 0;
+	return load_guest(vm, error);
+}
+
+/* ---- 3. Freeing ----------------------------------------------------------------------------- */
+
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	close_console(&vm->console);
+	/* The core calls back while it is taken down; the processor need not hear of it any more. */
+	if (vm->cpu)
+		cpu_free(vm->cpu);
+	vm->cpu = NULL;
+	if (vm->um)
+		um_destroy(vm->um);
+	if (vm->um_memory)
+		munmap(vm->um_memory, vm->um_bytes);
+	free_slab(&vm->tables);
+	if (vm->machine)
+		machine_free(vm->machine);
+	unmap_ram(vm);
+	if (vm->wake >= 0)
+		close(vm->wake);
+	free(vm);
+}
+
+/* ---- 4. Looking ----------------------------------------------------------------------------- */
+
+struct cpu *vm_cpu(struct vm *vm)
+{
+	return vm->cpu;
+}
+
+struct um *vm_shadow(struct vm *vm)
+{
+	return vm->um;
+}
+
+struct machine *vm_machine(struct vm *vm)
+{
+	return vm->machine;
+}
+
+uint32_t vm_exit_code(const struct vm *vm)
+{
+	return machine_exit_code(vm->machine);
+}
+
+const char *vm_last_words(struct vm *vm)
+{
+	return vm->words;
+}
+
+bool vm_is_paused(const struct vm *vm)
+{
+	return vm->paused;
+}
+
+void vm_pause(struct vm *vm, bool paused)
+{
+	if (paused == vm->paused)
+		return;
+	if (paused)
+		vm->paused_at = vm_now(vm);
+	else
+		vm->epoch = host_now() - vm->paused_at;
+	vm->paused = paused;
+	if (paused && vm->cpu)
+		cpu_kick(vm->cpu);
+}
