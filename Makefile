@@ -20,7 +20,8 @@ DESTDIR ?=
 T       ?=
 BUILD   ?= build$(if $(SAN),/san)
 Q       := $(if $(V),,@)
-say      = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2);)
+silent  := $(findstring s,$(firstword -$(MAKEFLAGS)))
+say      = $(if $(V),,@$(if $(silent),,printf '  %-4s %s\n' $(1) $(2);))
 comma   := ,
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Werror
