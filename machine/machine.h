@@ -22,7 +22,7 @@ struct machine;
 enum machine_request {          /* what the guest asked of the machine's power */
 	MACHINE_RUN,
 	MACHINE_RESET,          /* keyboard controller 0xFE, port 0x92 bit 0, port 0xCF9 */
-	MACHINE_POWER_OFF,      /* the power-off port (0x604 <- 0x2000, and ACPI-less 0x8900 "Shutdown") */
+	MACHINE_POWER_OFF,      /* port 0x604 <- 0x2000 (or 0x605 <- 0x20), or "Shutdown" to port 0x8900 */
 	MACHINE_DEBUG_EXIT,     /* isa-debug-exit; status in machine_exit_code() */
 };
 
@@ -31,8 +31,8 @@ struct machine_config {
 	uint64_t (*now)(void *user);                  /* ns since the machine was made; monotonic */
 	uint64_t (*wall_clock)(void *user);           /* seconds since 1970, UTC, for the RTC */
 	void (*irq)(void *user, bool level);          /* INTR to the processor */
-	void (*a20)(void *user, bool enabled);
-	/* Serial and debug console output; must not block.  Returns bytes taken. */
+	void (*a20)(void *user, bool enabled);        /* the A20 gate changed; it is open at first */
+	/* Serial output; must not block.  Returns bytes taken; the rest is offered again later. */
 	size_t (*serial_out)(void *user, const uint8_t *bytes, size_t count);
 	void (*debug_out)(void *user, uint8_t byte);  /* port 0xE9 */
 	uint64_t ram_bytes;                           /* for the CMOS memory fields */
@@ -54,6 +54,10 @@ void machine_poll(struct machine *m);
 /* Bytes that arrived on the serial line; returns how many the UART's FIFO took. */
 size_t machine_serial_in(struct machine *m, const uint8_t *bytes, size_t count);
 size_t machine_serial_room(const struct machine *m);
+void machine_serial_break(struct machine *m); /* a break on the line (Linux: SysRq) */
+/* Console output is gathered for up to a millisecond (machine_deadline() tells); call this before the
+ * thread sleeps, so that an idle guest's last words are out at once. */
+void machine_flush(struct machine *m);
 /* The power request, sticky until machine_reset(). */
 enum machine_request machine_requested(const struct machine *m);
 uint32_t machine_exit_code(const struct machine *m); /* isa-debug-exit: (value << 1) | 1 */
