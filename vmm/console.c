@@ -128,9 +128,8 @@ void console_drain(struct console *console, int patience_ms)
 	}
 }
 
-void vm_console_print(struct vm *vm, const char *text)
+void vm_console_flush(struct vm *vm)
 {
-	console_put(&vm->console, (const uint8_t *)text, strlen(text));
 	console_flush(&vm->console);
 }
 

@@ -72,8 +72,7 @@ uint32_t vm_exit_code(const struct vm *vm);
 /* How the last vm_run() ended, with registers: lines of text. */
 const char *vm_last_words(struct vm *vm);
 uint64_t vm_now(const struct vm *vm); /* the guest's clock: ns since its start, without pauses */
-/* Bytes to the console as if the guest had sent them (a monitor's answers); may drop some. */
-void vm_console_print(struct vm *vm, const char *text);
+void vm_console_flush(struct vm *vm); /* the guest's waiting output, before somebody else writes there */
 
 struct cpu *vm_cpu(struct vm *vm);
 struct um *vm_shadow(struct vm *vm);

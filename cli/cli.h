@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli/cli.h - the inside of the program: its index.
+ *
+ *   main.c        the verbs
+ *   run.c         umbra run
+ *   options.c     its options: one table for parsing and for --help
+ *   terminal.c    raw mode, and back on every way out; signals
+ *   escape.c      Ctrl-A: leaving, the monitor, help
+ *   monitor.c     the monitor's commands
+ *   stats.c       --stats
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "vmm/vmm.h"
+
+#define UMBRA_VERSION "0.1"
+
+/* ---- Exit statuses: even ones are umbra's, odd ones the guest's (isa-debug-exit) ------------- */
+
+enum {
+	STATUS_OK = 0,        /* powered off, or left on request */
+	STATUS_USAGE = 2,     /* the command line */
+	STATUS_START = 4,     /* the image, or what the host refused before the guest ran */
+	STATUS_SHUTDOWN = 6,  /* triple fault */
+	STATUS_STUCK = 8,     /* halted or looping for ever with interrupts off */
+	STATUS_HOST = 10,     /* the host's resources ended while the guest ran */
+	STATUS_HANGUP = 12,   /* the console went away */
+};
+
+/* ---- options.c ------------------------------------------------------------------------------ */
+
+enum serial { SERIAL_MON_STDIO, SERIAL_STDIO, SERIAL_NULL, SERIAL_FILE };
+enum stats { STATS_NONE, STATS_TEXT, STATS_JSON };
+
+#define MODULES_MAX 64u
+
+struct run_options {
+	const char *kernel, *initrd, *append;
+	const char *module[MODULES_MAX]; /* "FILE ARGS" each */
+	unsigned module_count;
+	uint64_t ram_bytes;
+	enum serial serial;
+	const char *serial_path;
+	bool monitor_stdio;
+	bool no_reboot, paused, keep_packed;
+	unsigned log_mask;
+	const char *log_path;
+	uint16_t debug_exit_port;
+	enum stats stats;
+	uint32_t tables, roots, prefetch;
+	uint32_t um_options, cpu_options;
+	unsigned watchdog_seconds;
+	bool help;
+};
+
+/* false: error says why, one line. */
+bool parse_run_options(int argc, char **argv, struct run_options *o, struct guest_error *error);
+void print_run_help(FILE *to);
+
+/* ---- run.c ---------------------------------------------------------------------------------- */
+
+int run_verb(int argc, char **argv);
+
+/* ---- terminal.c ----------------------------------------------------------------------------- */
+
+/* Raw mode if `in` is a terminal (raw_signals: Ctrl-C and its like go to the guest too); signals that end
+ * the program kick `vm`. */
+void open_terminal(struct vm *vm, int in, bool raw_signals);
+void restore_terminal(void);
+/* The signal that asked us to leave, or 0. */
+int pending_signal(void);
+
+/* ---- escape.c ------------------------------------------------------------------------------- */
+
+#define LINE_BYTES 256u
+
+struct escape {
+	struct vm *vm;
+	int out;            /* the monitor's answers */
+	bool enabled;       /* Ctrl-A means something */
+	bool pending;       /* Ctrl-A was pressed */
+	bool monitor;       /* what is typed is the monitor's */
+	bool monitor_only;  /* -monitor stdio: there is no guest console to go back to */
+	bool leave;         /* asked to leave */
+	size_t length;
+	char line[LINE_BYTES];
+};
+size_t escape_filter(void *user, uint8_t *bytes, size_t count);
+void open_monitor(struct escape *e);
+void say(struct escape *e, const char *text);
+
+/* ---- monitor.c ------------------------------------------------------------------------------ */
+
+void run_monitor_line(struct escape *e, char *line);
+
+/* ---- stats.c -------------------------------------------------------------------------------- */
+
+void print_stats(struct vm *vm, enum stats how, FILE *to);
+/* The same text into a buffer, for the monitor. */
+size_t describe_stats(struct vm *vm, char *buf, size_t bytes);
+
+#endif

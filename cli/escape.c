@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli/escape.c - the escape key: what is typed is the guest's, the monitor's, or a command.
+ *
+ *   1. The monitor's line    say, open_monitor, type_line
+ *   2. Commands              Ctrl-A and a key
+ *   3. The filter            between the terminal and the guest
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+#define ESCAPE 0x01 /* Ctrl-A */
+#define PROMPT "(umbra) "
+
+/* ---- 1. The monitor's line ------------------------------------------------------------------ */
+
+void say(struct escape *e, const char *text)
+{
+	size_t left = strlen(text);
+	vm_console_flush(e->vm);
+	while (left) {
+		struct pollfd ready = { .fd = e->out, .events = POLLOUT };
+		ssize_t went = write(e->out, text, left);
+		if (went < 0 && errno == EAGAIN && poll(&ready, 1, 1000) > 0)
+			continue;
+		if (went < 0 && errno == EINTR)
+			continue;
+		if (went <= 0)
+			return;
+		text += went;
+		left -= (size_t)went;
+	}
+}
+
+void open_monitor(struct escape *e)
+{
+	e->monitor = true;
+	e->length = 0;
+	say(e, "\r\numbra monitor: help lists the commands");
+	say(e, e->monitor_only ? "\r\n" PROMPT : ", Ctrl-A c goes back\r\n" PROMPT);
+}
+
+static void type_line(struct escape *e, uint8_t byte)
+{
+	char echo[2] = { (char)byte, 0 };
+	if (byte == '\r' || byte == '\n') {
+		say(e, "\r\n");
+		e->line[e->length] = 0;
+		e->length = 0;
+		run_monitor_line(e, e->line);
+		if (!e->leave)
+			say(e, PROMPT);
+	} else if ((byte == 0x7F || byte == 8) && e->length) {
+		e->length--;
+		say(e, "\b \b");
+	} else if (byte == 0x15) { /* Ctrl-U */
+		for (; e->length; e->length--)
+			say(e, "\b \b");
+	} else if (byte >= ' ' && byte < 0x7F && e->length < LINE_BYTES - 1) {
+		e->line[e->length++] = (char)byte;
+		say(e, echo);
+	}
+}
+
+/* ---- 2. Commands ---------------------------------------------------------------------------- */
+
+static void leave_vm(struct escape *e)
+{
+	e->leave = true;
+	vm_kick(e->vm);
+}
+
+static void toggle_monitor(struct escape *e)
+{
+	if (!e->monitor) {
+		open_monitor(e);
+	} else if (!e->monitor_only) {
+		e->monitor = false;
+		say(e, "\r\n");
+	}
+}
+
+static void say_help(struct escape *e);
+
+static const struct {
+	char key;
+	void (*run)(struct escape *e);
+	const char *help;
+} commands[] = {
+	{ 'x', leave_vm, "leave" },
+	{ 'c', toggle_monitor, "the monitor, and back" },
+	{ 'h', say_help, "this help" },
+	{ '?', say_help, "this help" },
+};
+
+static void say_help(struct escape *e)
+{
+	for (size_t k = 0; k < sizeof commands / sizeof commands[0]; k++) {
+		char line[80];
+		snprintf(line, sizeof line, "\r\nCtrl-A %c       %s", commands[k].key, commands[k].help);
+		say(e, line);
+	}
+	say(e, "\r\nCtrl-A Ctrl-A  send Ctrl-A to the guest\r\n");
+}
+
+static void run_command(struct escape *e, uint8_t key)
+{
+	for (size_t k = 0; k < sizeof commands / sizeof commands[0]; k++)
+		if (commands[k].key == (char)key)
+			commands[k].run(e);
+}
+
+/* ---- 3. The filter -------------------------------------------------------------------------- */
+
+size_t escape_filter(void *user, uint8_t *bytes, size_t count)
+{
+	struct escape *e = user;
+	size_t kept = 0;
+	for (size_t k = 0; k < count && !e->leave; k++) {
+		uint8_t byte = bytes[k];
+		if (e->pending) {
+			e->pending = false;
+			if (byte != ESCAPE) {
+				run_command(e, byte);
+				continue;
+			}
+		} else if (e->enabled && byte == ESCAPE) {
+			e->pending = true;
+			continue;
+		}
+		if (e->monitor)
+			type_line(e, byte);
+		else
+			bytes[kept++] = byte;
+	}
+	return kept;
+}

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli/options.c - the options of `umbra run`, with the names people know from QEMU.
+ *
+ *   1. Refusing, numbers       refuse_option, parse_number, parse_size
+ *   2. Lists of names          -d, --opt
+ *   3. One function an option
+ *   4. The table               and --help, made from it
+ *   5. Parsing                 parse_run_options
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* ---- 1. Refusing, numbers ------------------------------------------------------------------- */
+
+struct parse {
+	struct run_options *o;
+	struct guest_error *error;
+};
+
+__attribute__((format(printf, 2, 3))) static bool refuse_option(struct parse *p, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	vsnprintf(p->error->text, sizeof p->error->text, format, list);
+	va_end(list);
+	for (char *at = p->error->text; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7F)
+			*at = '?';
+	return false;
+}
+
+/* Digits (0x allowed), at most `max`; *end is what follows. */
+static bool parse_number(const char *text, uint64_t max, uint64_t *value, char **end)
+{
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*value = strtoull(text, end, 0);
+	return errno == 0 && *value <= max;
+}
+
+static bool parse_count(struct parse *p, const char *name, const char *text, uint64_t least, uint64_t most,
+                        uint32_t *value)
+{
+	uint64_t number;
+	char *end;
+	if (!parse_number(text, most, &number, &end) || *end || number < least)
+		return refuse_option(p, "%s %.60s: a number from %llu to %llu is wanted", name, text,
+		                     (unsigned long long)least, (unsigned long long)most);
+	*value = (uint32_t)number;
+	return true;
+}
+
+static bool set_memory(struct parse *p, const char *text)
+{
+	uint64_t number;
+	char *end;
+	unsigned shift = 20;
+	if (strncmp(text, "size=", 5) == 0)
+		text += 5;
+	if (!parse_number(text, UINT64_MAX >> 31, &number, &end))
+		return refuse_option(p, "-m %.60s: a size is wanted, such as 256, 256M or 1G", text);
+	switch (*end) {
+	case 'K': case 'k': shift = 10; end++; break;
+	case 'M': case 'm': shift = 20; end++; break;
+	case 'G': case 'g': shift = 30; end++; break;
+	default: break;
+	}
+	if (*end)
+		return refuse_option(p, "-m %.60s: a size is wanted, such as 256, 256M or 1G", text);
+	p->o->ram_bytes = number << shift;
+	if (p->o->ram_bytes == 0)
+		return refuse_option(p, "-m %.60s: a guest needs memory", text);
+	if (p->o->ram_bytes & 0xFFFFF)
+		return refuse_option(p, "-m %.60s: whole MiB only", text);
+	return true;
+}
+
+/* ---- 2. Lists of names ---------------------------------------------------------------------- */
+
+struct name {
+	const char *name;
+	uint32_t um, cpu; /* bits; for -d: the log's in um */
+	const char *help;
+};
+
+static const struct name log_names[] = {
+	{ "int", VM_LOG_INT, 0, "exceptions and interrupts as they are delivered" },
+	{ "in_asm", VM_LOG_IN_ASM, 0, "guest code as it is decoded" },
+	{ "shadow", VM_LOG_SHADOW, 0, "fills, flushes, switches... of the shadow tables" },
+	{ "unimp", VM_LOG_UNIMP, 0, "accesses to memory that is not there" },
+};
+
+static const struct name opt_names[] = {
+	{ "all", UM_OPT_ALL, CPU_OPT_ALL, "every one" },
+	{ "none", 0, 0, "none of them" },
+	{ "prefetch", UM_OPT_PREFETCH, 0, "fill the neighbours of a shadow entry" },
+	{ "unsync", UM_OPT_UNSYNC, 0, "leave busy leaf tables writable until the next flush" },
+	{ "share", UM_OPT_SHARE, 0, "share shadow tables between address spaces" },
+	{ "install-ahead", UM_OPT_INSTALL_AHEAD, 0, "build an entry when the guest writes its own" },
+	{ "lazy-flush", UM_OPT_LAZY_FLUSH, 0, "flush by generation" },
+	{ "blocks", 0, CPU_OPT_BLOCKS, "keep decoded code" },
+	{ "chain", 0, CPU_OPT_CHAIN, "go from block to block without a look-up" },
+	{ "fuse", 0, CPU_OPT_FUSE, "join compare and branch" },
+	{ "tlb", 0, CPU_OPT_TLB, "keep translations" },
+	{ "strings", 0, CPU_OPT_STRINGS, "string instructions by the page" },
+	{ "flat", 0, CPU_OPT_FLAT, "skip limit checks in flat segments" },
+};
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+/* The union of a comma-separated list of names. */
+static bool parse_names(struct parse *p, const char *option, const char *list, const struct name *names,
+                        size_t count, struct name *sum)
+{
+	memset(sum, 0, sizeof *sum);
+	for (const char *at = list;; at++) {
+		size_t length = strcspn(at, ","), k = 0;
+		while (k < count && (strlen(names[k].name) != length ||
+		                     strncmp(names[k].name, at, length) != 0))
+			k++;
+		if (k == count)
+			return refuse_option(p, "%s: unknown item '%.*s'; `umbra run --help` lists them",
+			                     option, (int)(length < 40 ? length : 40), at);
+		sum->um |= names[k].um;
+		sum->cpu |= names[k].cpu;
+		at += length;
+		if (!*at)
+			return true;
+	}
+}
+
+static bool set_log(struct parse *p, const char *list)
+{
+	struct name sum;
+	if (!parse_names(p, "-d", list, log_names, COUNT(log_names), &sum))
+		return false;
+	p->o->log_mask |= sum.um;
+	return true;
+}
+
+static bool set_opt(struct parse *p, const char *list)
+{
+	struct name sum;
+	if (!parse_names(p, "--opt", list, opt_names, COUNT(opt_names), &sum))
+		return false;
+	p->o->um_options = sum.um;
+	p->o->cpu_options = sum.cpu;
+	return true;
+}
+
+static bool clear_opt(struct parse *p, const char *list)
+{
+	struct name sum;
+	if (!parse_names(p, "--no-opt", list, opt_names, COUNT(opt_names), &sum))
+		return false;
+	p->o->um_options &= ~sum.um;
+	p->o->cpu_options &= ~sum.cpu;
+	return true;
+}
+
+/* ---- 3. One function an option -------------------------------------------------------------- */
+
+static bool set_kernel(struct parse *p, const char *value)
+{
+	if (p->o->kernel)
+		return refuse_option(p, "two images: '%.60s' and '%.60s'", p->o->kernel, value);
+	p->o->kernel = value;
+	return true;
+}
+
+static bool set_initrd(struct parse *p, const char *value)
+{
+	p->o->initrd = value;
+	return true;
+}
+
+static bool set_append(struct parse *p, const char *value)
+{
+	p->o->append = value;
+	return true;
+}
+
+static bool add_module(struct parse *p, const char *value)
+{
+	if (p->o->module_count == MODULES_MAX)
+		return refuse_option(p, "-module: at most %u modules", MODULES_MAX);
+	p->o->module[p->o->module_count++] = value;
+	return true;
+}
+
+static bool set_serial(struct parse *p, const char *value)
+{
+	p->o->serial_path = NULL;
+	if (strcmp(value, "mon:stdio") == 0) {
+		p->o->serial = SERIAL_MON_STDIO;
+	} else if (strcmp(value, "stdio") == 0) {
+		p->o->serial = SERIAL_STDIO;
+	} else if (strcmp(value, "null") == 0 || strcmp(value, "none") == 0) {
+		p->o->serial = SERIAL_NULL;
+	} else if (strncmp(value, "file:", 5) == 0 && value[5]) {
+		p->o->serial = SERIAL_FILE;
+		p->o->serial_path = value + 5;
+	} else {
+		return refuse_option(p, "-serial %.60s: mon:stdio, stdio, null or file:PATH", value);
+	}
+	return true;
+}
+
+static bool set_monitor(struct parse *p, const char *value)
+{
+	if (strcmp(value, "none") != 0 && strcmp(value, "stdio") != 0)
+		return refuse_option(p, "-monitor %.60s: none or stdio", value);
+	p->o->monitor_stdio = value[0] == 's';
+	return true;
+}
+
+static bool set_device(struct parse *p, const char *value)
+{
+	static const char name[] = "isa-debug-exit";
+	uint64_t port = 0x501;
+	char *end = NULL;
+	if (strncmp(value, name, sizeof name - 1) != 0 ||
+	    (value[sizeof name - 1] != 0 && value[sizeof name - 1] != ','))
+		return refuse_option(p, "-device %.60s: only isa-debug-exit[,iobase=PORT][,iosize=N]", value);
+	for (const char *at = strchr(value, ','); at; at = strchr(at, ',')) {
+		at++;
+		uint64_t size;
+		if (strncmp(at, "iobase=", 7) == 0) {
+			if (!parse_number(at + 7, 0xFFFF, &port, &end) || port == 0)
+				return refuse_option(p, "-device %.60s: bad iobase", value);
+		} else if (strncmp(at, "iosize=", 7) == 0) {
+			if (!parse_number(at + 7, 8, &size, &end))
+				return refuse_option(p, "-device %.60s: bad iosize", value);
+		} else {
+			return refuse_option(p, "-device %.60s: unknown property", value);
+		}
+		if (*end && *end != ',')
+			return refuse_option(p, "-device %.60s: a number is followed by '%.10s'", value, end);
+	}
+	p->o->debug_exit_port = (uint16_t)port;
+	return true;
+}
+
+static bool set_machine(struct parse *p, const char *value)
+{
+	return strcmp(value, "pc") == 0 || refuse_option(p, "-machine %.60s: there is only pc", value);
+}
+
+static bool set_cpu(struct parse *p, const char *value)
+{
+	return strcmp(value, "i686") == 0 || strcmp(value, "max") == 0 ||
+	       refuse_option(p, "-cpu %.60s: there is only i686 (or max, the same)", value);
+}
+
+static bool set_smp(struct parse *p, const char *value)
+{
+	return strcmp(value, "1") == 0 || strcmp(value, "cpus=1") == 0 ||
+	       refuse_option(p, "-smp %.60s: there is only one processor", value);
+}
+
+static bool set_display(struct parse *p, const char *value)
+{
+	return strcmp(value, "none") == 0 ||
+	       refuse_option(p, "-display %.60s: there is no screen, only the serial console", value);
+}
+
+static bool set_nographic(struct parse *p, const char *value)
+{
+	(void)p, (void)value;
+	return true;
+}
+
+static bool set_no_reboot(struct parse *p, const char *value)
+{
+	(void)value;
+	return p->o->no_reboot = true;
+}
+
+static bool set_paused(struct parse *p, const char *value)
+{
+	(void)value;
+	return p->o->paused = true;
+}
+
+static bool set_packed(struct parse *p, const char *value)
+{
+	(void)value;
+	return p->o->keep_packed = true;
+}
+
+static bool set_log_path(struct parse *p, const char *value)
+{
+	p->o->log_path = value;
+	return true;
+}
+
+static bool set_stats(struct parse *p, const char *value)
+{
+	if (!value || strcmp(value, "text") == 0)
+		p->o->stats = STATS_TEXT;
+	else if (strcmp(value, "json") == 0)
+		p->o->stats = STATS_JSON;
+	else
+		return refuse_option(p, "--stats=%.60s: text or json", value);
+	return true;
+}
+
+static bool set_tables(struct parse *p, const char *value)
+{
+	return parse_count(p, "--tables", value, UM_MIN_TABLES, 1u << 20, &p->o->tables);
+}
+
+static bool set_roots(struct parse *p, const char *value)
+{
+	return parse_count(p, "--roots", value, 1, 1u << 16, &p->o->roots);
+}
+
+static bool set_prefetch(struct parse *p, const char *value)
+{
+	if (!parse_count(p, "--prefetch", value, 0, 64, &p->o->prefetch))
+		return false;
+	if (p->o->prefetch == 0)
+		p->o->um_options &= ~(uint32_t)UM_OPT_PREFETCH;
+	return true;
+}
+
+static bool set_watchdog(struct parse *p, const char *value)
+{
+	uint32_t seconds;
+	if (!parse_count(p, "--watchdog", value, 0, 1000000, &seconds))
+		return false;
+	p->o->watchdog_seconds = seconds;
+	return true;
+}
+
+static bool set_help(struct parse *p, const char *value)
+{
+	(void)value;
+	return p->o->help = true;
+}
+
+/* ---- 4. The table --------------------------------------------------------------------------- */
+
+enum takes { NOTHING, VALUE, MAYBE /* only as --name=VALUE */ };
+
+static const struct option {
+	const char *name, *alias;
+	enum takes takes;
+	bool (*apply)(struct parse *p, const char *value);
+	const char *value, *help;
+} options[] = {
+	{ "kernel", NULL, VALUE, set_kernel, "FILE", "the image: Linux, ELF, multiboot or boot sector" },
+	{ "initrd", NULL, VALUE, set_initrd, "FILE", "initial ramdisk; for multiboot: \"FILE ARGS,FILE ARGS\"" },
+	{ "append", NULL, VALUE, set_append, "TEXT", "the kernel's command line (Linux: console=ttyS0)" },
+	{ "module", NULL, VALUE, add_module, "\"FILE ARGS\"", "a multiboot module; may be repeated" },
+	{ "m", NULL, VALUE, set_memory, "SIZE[K|M|G]", "memory, MiB unless said otherwise (256)" },
+	{ "serial", NULL, VALUE, set_serial, "WHERE", "the console: mon:stdio, stdio, null, file:PATH" },
+	{ "monitor", NULL, VALUE, set_monitor, "none|stdio", "a monitor alone on the terminal" },
+	{ "nographic", NULL, NOTHING, set_nographic, NULL, "accepted: there is never a screen" },
+	{ "display", NULL, VALUE, set_display, "none", "accepted, as -nographic" },
+	{ "no-reboot", NULL, NOTHING, set_no_reboot, NULL, "leave when the guest resets" },
+	{ "S", NULL, NOTHING, set_paused, NULL, "start paused; the monitor's cont goes on" },
+	{ "device", NULL, VALUE, set_device, "NAME,...", "isa-debug-exit[,iobase=PORT]: the guest may exit" },
+	{ "machine", "M", VALUE, set_machine, "pc", "accepted: there is only this one" },
+	{ "cpu", NULL, VALUE, set_cpu, "i686", "accepted: there is only this one" },
+	{ "smp", NULL, VALUE, set_smp, "1", "accepted: there is only one processor" },
+	{ "d", NULL, VALUE, set_log, "LIST", "log items, below; with commas between" },
+	{ "D", NULL, VALUE, set_log_path, "FILE", "where -d writes (standard error)" },
+	{ "stats", NULL, MAYBE, set_stats, "json", "at the end, what the shadow did; json: for machines" },
+	{ "tables", "budget", VALUE, set_tables, "N", "most shadow tables, 16 KiB each (1024)" },
+	{ "roots", NULL, VALUE, set_roots, "N", "address spaces kept shadowed (64)" },
+	{ "prefetch", NULL, VALUE, set_prefetch, "N", "entries filled around a demanded one (8)" },
+	{ "opt", NULL, VALUE, set_opt, "LIST", "just these optimisations, below" },
+	{ "no-opt", NULL, VALUE, clear_opt, "LIST", "all but these" },
+	{ "packed", NULL, NOTHING, set_packed, NULL, "let a Linux kernel unpack itself in the guest" },
+	{ "watchdog", NULL, VALUE, set_watchdog, "SECONDS", "leave when interrupts stay off that long" },
+	{ "help", "h", NOTHING, set_help, NULL, "say this" },
+};
+
+static void print_names(FILE *to, const char *title, const struct name *names, size_t count)
+{
+	fprintf(to, "\n%s\n", title);
+	for (size_t k = 0; k < count; k++)
+		fprintf(to, "  %-16s %s\n", names[k].name, names[k].help);
+}
+
+void print_run_help(FILE *to)
+{
+	fprintf(to, "usage: umbra run [OPTIONS] [IMAGE]\n\noptions (one dash or two):\n");
+	for (size_t k = 0; k < COUNT(options); k++) {
+		const struct option *o = &options[k];
+		char left[64];
+		snprintf(left, sizeof left, "-%s%s%s%s%s%s", o->name, o->alias ? ", -" : "",
+		         o->alias ? o->alias : "", o->takes == MAYBE ? "[=" : o->value ? " " : "",
+		         o->value ? o->value : "", o->takes == MAYBE ? "]" : "");
+		fprintf(to, "  %-24s %s\n", left, o->help);
+	}
+	print_names(to, "log items (-d):", log_names, COUNT(log_names));
+	print_names(to, "optimisations (--opt, --no-opt), all on at first:", opt_names, COUNT(opt_names));
+	fprintf(to, "\nOn the terminal: Ctrl-A x leaves, Ctrl-A c opens the monitor, Ctrl-A h helps.\n");
+}
+
+/* ---- 5. Parsing ----------------------------------------------------------------------------- */
+
+static const struct option *find_option(const char *name, size_t length)
+{
+	for (size_t k = 0; k < COUNT(options); k++) {
+		const char *names[] = { options[k].name, options[k].alias };
+		for (int n = 0; n < 2; n++)
+			if (names[n] && strlen(names[n]) == length && strncmp(names[n], name, length) == 0)
+				return &options[k];
+	}
+	return NULL;
+}
+
+/* One option at argv[*at]; *at moves to its last word. */
+static bool parse_option(struct parse *p, int argc, char **argv, int *at)
+{
+	const char *word = argv[*at], *name = word + 1;
+	if (*name == '-')
+		name++;
+	size_t length = strcspn(name, "=");
+	const char *value = name[length] ? name + length + 1 : NULL;
+	const struct option *o = find_option(name, length);
+	if (!o)
+		return refuse_option(p, "unknown option '%.60s'; `umbra run --help` lists them", word);
+	if (o->takes == NOTHING && value)
+		return refuse_option(p, "option '-%s' takes no value", o->name);
+	if (o->takes == VALUE && !value) {
+		if (*at + 1 >= argc)
+			return refuse_option(p, "option '-%s' needs a value", o->name);
+		value = argv[++*at];
+	}
+	return o->apply(p, value);
+}
+
+/* What cannot be together, or alone. */
+static bool check_options(struct parse *p)
+{
+	const struct run_options *o = p->o;
+	if (o->help)
+		return true;
+	if (!o->kernel)
+		return refuse_option(p, "no image given; try `umbra run --help`");
+	if (o->initrd && o->module_count)
+		return refuse_option(p, "-initrd and -module cannot be used together");
+	if (o->monitor_stdio && (o->serial == SERIAL_STDIO || o->serial == SERIAL_MON_STDIO))
+		return refuse_option(p, "-monitor stdio needs the console elsewhere: -serial null or file:PATH");
+	if (o->paused && o->serial != SERIAL_MON_STDIO && !o->monitor_stdio)
+		return refuse_option(p, "-S without a monitor: nothing could start the guest");
+	if (o->log_path && !o->log_mask)
+		return refuse_option(p, "-D without -d: there is nothing to log");
+	return true;
+}
+
+bool parse_run_options(int argc, char **argv, struct run_options *o, struct guest_error *error)
+{
+	struct parse p = { .o = o, .error = error };
+	*o = (struct run_options){ .ram_bytes = 256u << 20, .um_options = UM_OPT_ALL,
+		                   .cpu_options = CPU_OPT_ALL };
+	error->text[0] = 0;
+	for (int k = 1; k < argc; k++) {
+		bool fine = argv[k][0] == '-' && argv[k][1] ? parse_option(&p, argc, argv, &k)
+		                                            : set_kernel(&p, argv[k]);
+		if (!fine)
+			return false;
+	}
+	return check_options(&p);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli/run.c - umbra run: from options to a machine, to an exit status.
+ *
+ *   1. Modules      -module and QEMU's -initrd list, as the loader wants them
+ *   2. Console      -serial, -monitor, as file descriptors
+ *   3. The end      what is said, and the exit status
+ *   4. The verb     run_verb
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+struct run {
+	struct run_options o;
+	struct vm_config config;
+	struct escape escape;
+	struct guest_module module[MODULES_MAX];
+	char *text[MODULES_MAX * 2]; /* what the modules' strings point at */
+	unsigned texts;
+	int serial_file;
+	FILE *log;
+};
+
+static bool complain(struct guest_error *error, const char *what, const char *why)
+{
+	snprintf(error->text, sizeof error->text, "%.120s: %s", what, why);
+	return false;
+}
+
+/* ---- 1. Modules ----------------------------------------------------------------------------- */
+
+/* "FILE ARGS": the file is the first word; the module's command line is all of it. */
+static bool add_module(struct run *r, char *spec, struct guest_error *error)
+{
+	spec += strspn(spec, " ");
+	char *path = strdup(spec);
+	if (!path || r->config.guest.module_count == MODULES_MAX) {
+		free(path);
+		return complain(error, "modules", path ? "too many" : "no memory");
+	}
+	path[strcspn(path, " ")] = 0;
+	r->text[r->texts++] = path;
+	r->module[r->config.guest.module_count++] = (struct guest_module){ path, spec };
+	return true;
+}
+
+/* "mod1 arg,mod2": a comma separates, two commas are one in the text. */
+static bool split_initrd(struct run *r, const char *list, struct guest_error *error)
+{
+	char *copy = strdup(list), *to = copy;
+	if (!copy)
+		return complain(error, "-initrd", "no memory");
+	r->text[r->texts++] = copy;
+	char *start = copy;
+	for (const char *at = list;; at++) {
+		if (at[0] == ',' && at[1] == ',') {
+			*to++ = *at++;
+			continue;
+		}
+		bool end = *at == 0;
+		*to++ = *at == ',' ? 0 : *at;
+		if (*at && *at != ',')
+			continue;
+		if (!add_module(r, start, error))
+			return false;
+		start = to;
+		if (end)
+			return true;
+	}
+}
+
+static bool prepare_guest(struct run *r, struct guest_error *error)
+{
+	const struct run_options *o = &r->o;
+	struct guest_request *g = &r->config.guest;
+	enum image_kind kind = guest_identify(o->kernel, error);
+	if (kind == IMAGE_UNKNOWN)
+		return false;
+	bool linux_like = kind == IMAGE_BZIMAGE || kind == IMAGE_ELF_LINUX;
+	g->kernel = o->kernel;
+	g->command_line = o->append ? o->append : linux_like ? "console=ttyS0" : NULL;
+	g->modules = r->module;
+	g->unpack = !o->keep_packed;
+	for (unsigned k = 0; k < o->module_count; k++) {
+		char *copy = strdup(o->module[k]);
+		if (!copy)
+			return complain(error, "-module", "no memory");
+		r->text[r->texts++] = copy;
+		if (!add_module(r, copy, error))
+			return false;
+	}
+	if (o->initrd && kind == IMAGE_MULTIBOOT)
+		return split_initrd(r, o->initrd, error);
+	g->initrd = o->initrd;
+	return true;
+}
+
+/* ---- 2. Console ----------------------------------------------------------------------------- */
+
+static bool prepare_console(struct run *r, struct guest_error *error)
+{
+	const struct run_options *o = &r->o;
+	bool stdio = o->serial == SERIAL_STDIO || o->serial == SERIAL_MON_STDIO;
+	struct vm_console *c = &r->config.console;
+	c->in = stdio || o->monitor_stdio ? STDIN_FILENO : -1;
+	c->out = stdio ? STDOUT_FILENO : -1;
+	c->user = &r->escape;
+	c->filter = escape_filter;
+	r->escape.out = STDOUT_FILENO;
+	r->escape.enabled = o->serial == SERIAL_MON_STDIO || o->monitor_stdio;
+	r->escape.monitor_only = o->monitor_stdio;
+	if (o->serial != SERIAL_FILE)
+		return true;
+	r->serial_file = open(o->serial_path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0666);
+	if (r->serial_file < 0)
+		return complain(error, o->serial_path, strerror(errno));
+	c->out = r->serial_file;
+	return true;
+}
+
+static bool prepare_log(struct run *r, struct guest_error *error)
+{
+	r->config.log_mask = r->o.log_mask;
+	if (!r->o.log_mask)
+		return true;
+	r->config.log = stderr;
+	if (!r->o.log_path)
+		return true;
+	r->log = fopen(r->o.log_path, "we");
+	r->config.log = r->log;
+	return r->log || complain(error, r->o.log_path, strerror(errno));
+}
+
+static bool prepare(struct run *r, struct guest_error *error)
+{
+	const struct run_options *o = &r->o;
+	r->config.ram_bytes = o->ram_bytes;
+	r->config.um_options = o->um_options;
+	r->config.cpu_options = o->cpu_options;
+	r->config.max_tables = o->tables;
+	r->config.max_roots = o->roots;
+	r->config.prefetch = o->prefetch;
+	r->config.debug_exit_port = o->debug_exit_port;
+	r->config.no_reboot = o->no_reboot;
+	r->config.watchdog_seconds = o->watchdog_seconds;
+	r->config.paused = o->paused;
+	return prepare_guest(r, error) && prepare_console(r, error) && prepare_log(r, error);
+}
+
+static void clean_up(struct run *r)
+{
+	for (unsigned k = 0; k < r->texts; k++)
+		free(r->text[k]);
+	if (r->serial_file >= 0)
+		close(r->serial_file);
+	if (r->log)
+		fclose(r->log);
+}
+
+/* ---- 3. The end ----------------------------------------------------------------------------- */
+
+static int status_of(struct vm *vm, enum vm_end end)
+{
+	switch (end) {
+	case VM_POWER_OFF:
+	case VM_RESET:
+	case VM_KICKED:
+		return STATUS_OK;
+	case VM_DEBUG_EXIT:
+		return (int)(vm_exit_code(vm) & 0xFF);
+	case VM_SHUTDOWN:
+		return STATUS_SHUTDOWN;
+	case VM_STUCK:
+		return STATUS_STUCK;
+	case VM_HANGUP:
+		return STATUS_HANGUP;
+	case VM_NOMEM:
+	case VM_STOPPED:
+		break;
+	}
+	return STATUS_HOST;
+}
+
+static int run_to_end(struct run *r, struct vm *vm)
+{
+	r->escape.vm = vm;
+	open_terminal(vm, r->config.console.in, r->o.serial != SERIAL_STDIO);
+	if (r->o.monitor_stdio)
+		open_monitor(&r->escape);
+	enum vm_end end = vm_run(vm);
+	restore_terminal();
+	int status = status_of(vm, end);
+	if (status != STATUS_OK && end != VM_DEBUG_EXIT)
+		fprintf(stderr, "umbra: %s", vm_last_words(vm));
+	print_stats(vm, r->o.stats, stderr);
+	return status;
+}
+
+/* ---- 4. The verb ---------------------------------------------------------------------------- */
+
+int run_verb(int argc, char **argv)
+{
+	struct guest_error error;
+	struct run *r = calloc(1, sizeof *r);
+	int status = STATUS_START;
+	if (!r) {
+		fprintf(stderr, "umbra: no memory\n");
+		return STATUS_START;
+	}
+	r->serial_file = -1;
+	if (!parse_run_options(argc, argv, &r->o, &error)) {
+		fprintf(stderr, "umbra: %s\n", error.text);
+		free(r);
+		return STATUS_USAGE;
+	}
+	if (r->o.help) {
+		print_run_help(stdout);
+		free(r);
+		return STATUS_OK;
+	}
+	struct vm *vm = prepare(r, &error) ? vm_new(&r->config, &error) : NULL;
+	if (vm)
+		status = run_to_end(r, vm);
+	else
+		fprintf(stderr, "umbra: %s\n", error.text);
+	int signal_number = pending_signal();
+	vm_free(vm);
+	clean_up(r);
+	free(r);
+	if (signal_number) {
+		/* Our parent learns how we ended. */
+		signal(signal_number, SIG_DFL);
+		raise(signal_number);
+	}
+	return status;
+}

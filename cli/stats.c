@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli/stats.c - what the shadow and the processor did, for people and for machines.
+ *
+ *   1. Collecting    one list of names and numbers
+ *   2. Printing      as text, as JSON
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cli/cli.h"
+
+/* ---- 1. Collecting -------------------------------------------------------------------------- */
+
+struct figure {
+	const char *name; /* the JSON key; with spaces for people */
+	uint64_t value;
+};
+
+#define FIGURES 32u
+
+static unsigned collect(struct vm *vm, struct figure f[FIGURES])
+{
+	struct um_stats s;
+	struct rusage usage;
+	unsigned n = 0;
+	um_get_stats(vm_shadow(vm), &s);
+	getrusage(RUSAGE_SELF, &usage);
+	uint64_t instructions = cpu_instructions(vm_cpu(vm)), ns = vm_now(vm);
+	uint64_t busy = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+	                (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+	f[n++] = (struct figure){ "faults", s.faults };
+	f[n++] = (struct figure){ "reflected", s.reflected };
+	f[n++] = (struct figure){ "fills", s.fills };
+	f[n++] = (struct figure){ "prefetched", s.prefetched };
+	f[n++] = (struct figure){ "prefetch_used", s.prefetch_used };
+	f[n++] = (struct figure){ "tracked_writes", s.tracked_writes };
+	f[n++] = (struct figure){ "unsyncs", s.unsyncs };
+	f[n++] = (struct figure){ "syncs", s.syncs };
+	f[n++] = (struct figure){ "switches", s.switches };
+	f[n++] = (struct figure){ "switch_hits", s.switch_hits };
+	f[n++] = (struct figure){ "switch_hit_percent", s.switches ? s.switch_hits * 100 / s.switches : 0 };
+	f[n++] = (struct figure){ "flush_user", s.flush_user };
+	f[n++] = (struct figure){ "flush_all", s.flush_all };
+	f[n++] = (struct figure){ "flush_page", s.flush_page };
+	f[n++] = (struct figure){ "tables_made", s.tables_made };
+	f[n++] = (struct figure){ "evictions", s.evictions };
+	f[n++] = (struct figure){ "forgets", s.forgets };
+	f[n++] = (struct figure){ "tables", s.tables };
+	f[n++] = (struct figure){ "tables_peak", s.tables_peak };
+	f[n++] = (struct figure){ "table_kib_peak", s.tables_peak * (UM_TABLE_BYTES / 1024) };
+	f[n++] = (struct figure){ "entries", s.entries };
+	f[n++] = (struct figure){ "roots", s.roots };
+	f[n++] = (struct figure){ "process_kib_peak", (uint64_t)usage.ru_maxrss };
+	f[n++] = (struct figure){ "instructions", instructions };
+	f[n++] = (struct figure){ "milliseconds", ns / 1000000 };
+	f[n++] = (struct figure){ "cpu_milliseconds", busy / 1000 };
+	f[n++] = (struct figure){ "mips", busy ? instructions / busy : 0 };
+	return n;
+}
+
+/* ---- 2. Printing ---------------------------------------------------------------------------- */
+
+static size_t format_figures(const struct figure *f, unsigned count, bool json, char *buf, size_t bytes)
+{
+	size_t used = 0;
+	for (unsigned k = 0; k < count && used < bytes; k++) {
+		int more;
+		if (json) {
+			more = snprintf(buf + used, bytes - used, "%s\"%s\":%" PRIu64, k ? "," : "{",
+			                f[k].name, f[k].value);
+		} else {
+			char name[32];
+			snprintf(name, sizeof name, "%s", f[k].name);
+			for (char *at = name; (at = strchr(at, '_'));)
+				*at = ' ';
+			more = snprintf(buf + used, bytes - used, "%-20s %14" PRIu64 "\n", name, f[k].value);
+		}
+		used += (size_t)(more > 0 ? more : 0);
+	}
+	if (json && used < bytes)
+		used += (size_t)snprintf(buf + used, bytes - used, "}\n");
+	return used < bytes ? used : bytes - 1;
+}
+
+size_t describe_stats(struct vm *vm, char *buf, size_t bytes)
+{
+	struct figure f[FIGURES];
+	unsigned count = collect(vm, f);
+	return format_figures(f, count, false, buf, bytes);
+}
+
+void print_stats(struct vm *vm, enum stats how, FILE *to)
+{
+	struct figure f[FIGURES];
+	char text[4096];
+	unsigned count = collect(vm, f);
+	if (how == STATS_NONE)
+		return;
+	format_figures(f, count, how == STATS_JSON, text, sizeof text);
+	fputs(text, to);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli/terminal.c - the terminal in raw mode, and as it was on every way out.
+ *
+ *   1. Modes      open_terminal, restore_terminal
+ *   2. Signals    those that ask us to leave, that stop us, that kill us
+ *
+ * Signal handlers have no argument of ours, so what they need is this file's one static object: the program
+ * (not the library) has one terminal.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static struct {
+	struct vm *volatile vm;
+	int fd;
+	volatile sig_atomic_t raw;     /* the modes below are to be restored */
+	volatile sig_atomic_t pending; /* the signal that asked us to leave */
+	struct termios before, during;
+} terminal;
+
+/* ---- 1. Modes ------------------------------------------------------------------------------- */
+
+/* tcsetattr() is async-signal-safe. */
+void restore_terminal(void)
+{
+	if (terminal.raw)
+		tcsetattr(terminal.fd, TCSANOW, &terminal.before);
+	terminal.raw = 0;
+}
+
+static void make_raw(int in, bool raw_signals)
+{
+	if (in < 0 || !isatty(in) || tcgetattr(in, &terminal.before) != 0)
+		return;
+	terminal.fd = in;
+	terminal.during = terminal.before;
+	cfmakeraw(&terminal.during);
+	/* Our own messages want their line ends; a guest's CR LF survives that. */
+	terminal.during.c_oflag |= terminal.before.c_oflag & (tcflag_t)(OPOST | ONLCR);
+	if (!raw_signals)
+		terminal.during.c_lflag |= ISIG;
+	if (tcsetattr(in, TCSANOW, &terminal.during) == 0)
+		terminal.raw = 1;
+}
+
+/* ---- 2. Signals ----------------------------------------------------------------------------- */
+
+static void leave(int signal_number)
+{
+	/* Asked twice: whatever hangs, hangs. */
+	if (terminal.pending) {
+		restore_terminal();
+		signal(signal_number, SIG_DFL);
+		raise(signal_number);
+		return;
+	}
+	terminal.pending = signal_number;
+	if (terminal.vm)
+		vm_kick(terminal.vm);
+}
+
+static void crash(int signal_number)
+{
+	restore_terminal();
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+static void stop(int signal_number)
+{
+	int saved = errno;
+	(void)signal_number;
+	if (terminal.raw)
+		tcsetattr(terminal.fd, TCSANOW, &terminal.before);
+	raise(SIGSTOP);
+	errno = saved;
+}
+
+static void go_on(int signal_number)
+{
+	int saved = errno;
+	(void)signal_number;
+	if (terminal.raw)
+		tcsetattr(terminal.fd, TCSANOW, &terminal.during);
+	errno = saved;
+}
+
+static void handle(int signal_number, void (*handler)(int), bool even_if_handled)
+{
+	struct sigaction old, action;
+	memset(&action, 0, sizeof action);
+	action.sa_handler = handler;
+	action.sa_flags = SA_RESTART;
+	sigemptyset(&action.sa_mask);
+	/* What our parent told us to ignore (nohup) stays ignored. */
+	if (sigaction(signal_number, NULL, &old) == 0 && old.sa_handler != SIG_IGN &&
+	    (even_if_handled || old.sa_handler == SIG_DFL))
+		sigaction(signal_number, &action, NULL);
+}
+
+void open_terminal(struct vm *vm, int in, bool raw_signals)
+{
+	static const int leaving[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int crashing[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+	terminal.vm = vm;
+	/* A closed pipe or a full disk comes back as an error of write(). */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	for (size_t k = 0; k < sizeof leaving / sizeof leaving[0]; k++)
+		handle(leaving[k], leave, true);
+	for (size_t k = 0; k < sizeof crashing / sizeof crashing[0]; k++)
+		handle(crashing[k], crash, false);
+	handle(SIGTSTP, stop, true);
+	handle(SIGCONT, go_on, true);
+	atexit(restore_terminal);
+	make_raw(in, raw_signals);
+}
+
+int pending_signal(void)
+{
+	return terminal.pending;
+}
