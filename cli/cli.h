@@ -69,6 +69,7 @@ int run_verb(int argc, char **argv);
  * the program kick `vm`. */
 void open_terminal(struct vm *vm, int in, bool raw_signals);
 void restore_terminal(void);
+void close_terminal(void); /* ... and the vm is about to go */
 /* The signal that asked us to leave, or 0. */
 int pending_signal(void);
 

@@ -332,7 +332,7 @@ static bool set_prefetch(struct parse *p, const char *value)
 
 static bool set_watchdog(struct parse *p, const char *value)
 {
-	uint32_t seconds;
+	uint32_t seconds = 0;
 	if (!parse_count(p, "--watchdog", value, 0, 1000000, &seconds))
 		return false;
 	p->o->watchdog_seconds = seconds;

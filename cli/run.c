@@ -194,7 +194,7 @@ static int run_to_end(struct run *r, struct vm *vm)
 	if (r->o.monitor_stdio)
 		open_monitor(&r->escape);
 	enum vm_end end = vm_run(vm);
-	restore_terminal();
+	close_terminal();
 	int status = status_of(vm, end);
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT)
 		fprintf(stderr, "umbra: %s", vm_last_words(vm));

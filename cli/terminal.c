@@ -2,7 +2,7 @@
 /*
  * cli/terminal.c - the terminal in raw mode, and as it was on every way out.
  *
- *   1. Modes      open_terminal, restore_terminal
+ *   1. Modes      open_terminal, restore_terminal, close_terminal
  *   2. Signals    those that ask us to leave, that stop us, that kill us
  *
  * Signal handlers have no argument of ours, so what they need is this file's one static object: the program
@@ -121,6 +121,12 @@ void open_terminal(struct vm *vm, int in, bool raw_signals)
 	handle(SIGCONT, go_on, true);
 	atexit(restore_terminal);
 	make_raw(in, raw_signals);
+}
+
+void close_terminal(void)
+{
+	restore_terminal();
+	terminal.vm = NULL;
 }
 
 int pending_signal(void)
