@@ -78,6 +78,7 @@ struct um_map {
 	                  * A supervisor may use it always; read and fetch are permitted always */
 	uint8_t error;   /* UM_FAULT: error code, UM_PRESENT|UM_WRITE|UM_USER|UM_RSVD|UM_FETCH */
 	bool tracked;    /* UM_OK: the frame is a tracked guest table, so rights lack UM_WRITE now */
+	bool global;     /* UM_OK: the hardware may keep it over invalidate_nonglobal() */
 };
 
 /* ---- 2. The embedder ------------------------------------------------------------------------ */
@@ -89,9 +90,9 @@ enum um_grant {
 	UM_GRANT_REFUSED, /* not the guest's: told mode UM_STOP, tracked mode as UM_GRANT_MMIO */
 };
 
-/* One table's memory: UM_TABLE_BYTES bytes, aligned to UM_PAGE_SIZE.  The first half holds the shadow
+/* One table's memory: UM_TABLE_BYTES bytes, aligned to UM_PAGE_SIZE.  The first 8 KiB hold the shadow
  * entries in hardware form (1024 of 8 bytes at most), the rest the links of the reverse map. */
-#define UM_TABLE_BYTES 16384u
+#define UM_TABLE_BYTES 20480u
 
 /* One shadow event, for observers (the microscope, recordings, tests).  Observing never steers. */
 enum um_event_kind {
@@ -127,9 +128,9 @@ struct um_ops {
 	 * writer (R16); false: it no longer held `old`, and the core reads it again. */
 	bool (*update_entry)(void *user, um_gpa gpa, unsigned bytes, uint64_t old, uint64_t value);
 	/* Borrow the host page behind guest frame `gfn`.  Called once when a frame gets its first
-	 * shadow mapping (write = one of the mappings may become writable: ask for the real page, not
+	 * shadow mapping (or is about to: it comes back at once if nothing is mapped; write = one of the mappings may become writable: ask for the real page, not
 	 * for a shared copy); put_page() gives it back after the last is gone, `dirty` = a writable
-	 * mapping existed.  A frame borrowed without `write` is borrowed again with it before its first
+	 * mapping existed or UM_TRACKED was answered.  A frame borrowed without `write` is borrowed again with it before its first
 	 * writable mapping: put, then get. */
 	enum um_grant (*get_page)(void *user, um_gfn gfn, bool write, um_hfn *hfn);
 	void (*put_page)(void *user, um_gfn gfn, um_hfn hfn, bool dirty);
@@ -143,6 +144,9 @@ struct um_ops {
 	void (*invalidate_all)(void *user);
 	/* May be NULL.  Costs nothing then. */
 	void (*event)(void *user, const struct um_event *event);
+	/* As invalidate_all, but translations whose um_map.global was set may stay (CR4.PGE).  May be NULL:
+	 * invalidate_all is called instead. */
+	void (*invalidate_nonglobal)(void *user);
 };
 
 /* The geometry of the guest's tables: data, so that another format is another descriptor. */
@@ -177,7 +181,8 @@ enum um_opt {
 	UM_OPT_UNSYNC = 1u << 1,        /* tracked: leaf tables written often stay writable till flushed */
 	UM_OPT_SHARE = 1u << 2,         /* share leaf tables between roots (off: each root has its own) */
 	UM_OPT_INSTALL_AHEAD = 1u << 3, /* told/tracked: an announced A entry is built at once */
-	UM_OPT_LAZY_FLUSH = 1u << 4,    /* flush by generation, freed lazily (off: at once) */
+	UM_OPT_LAZY_FLUSH = 1u << 4,    /* flush by generation; tables and their pages go back only as the
+	                                 * memory is wanted again (off: at once) */
 	UM_OPT_ALL = (1u << 5) - 1,
 };
 
@@ -218,32 +223,38 @@ enum um_mode {
 	UM_MODE_PGE = 1u << 3,    /* CR4.PGE: global entries survive um_switch_root's hardware flush */
 };
 
-/* MOV to CR0/CR4: the new bits, with the root's address.  Flushes the hardware as the manual says
- * (SDM vol. 3, 4.10.4.1).  Never fails: a root is built at the next access. */
+/* MOV to CR0/CR4: the new bits (others are ignored), with the root's address.  Flushes the hardware as the
+ * manual says (SDM vol. 3, 4.10.4.1), and is free when nothing changes.  Shadows of the old mode stay
+ * cached.  Never fails: a root is built at the next access. */
 void um_set_mode(struct um *um, uint32_t mode, um_gpa cr3);
 /* MOV to CR3: make this the current root; unsync tables are brought in step, the hardware drops
  * non-global translations.  Low bits of cr3 outside the format's root_mask are ignored (D26). */
 void um_switch_root(struct um *um, um_gpa cr3);
-/* Told mode: the user/kernel split. UM_EINVAL when it reaches the reserved window. */
+/* Told mode: the user/kernel split.  0: not known yet; every address is then treated as both.  A new value
+ * flushes everything.  UM_EINVAL when it reaches the reserved window. */
 enum um_result um_set_user_end(struct um *um, um_gva first_kernel_address);
 
 /* ---- 5. Access ------------------------------------------------------------------------------ */
 
-/* Part (i).  The hardware found no entry for `gva` that permits `access` (UM_WRITE, UM_USER, UM_FETCH):
- * consult the guest's tables, set Accessed/Dirty at the level and time the manual says, build the
- * shadow entry.  After UM_OK um_lookup() with the same arguments succeeds.
- * Returns UM_OK, UM_FAULT, UM_TRACKED, UM_MMIO, UM_STOP, UM_NOMEM; fills *map as described there. */
+/* Part (i).  The hardware found no entry for `gva` that permits `access` (UM_WRITE, UM_USER, UM_FETCH; other
+ * bits are ignored): consult the guest's tables, build the shadow entry.  When the access is permitted
+ * (UM_OK, UM_TRACKED, UM_MMIO) Accessed is set at every level and Dirty in the leaf of a write, where they
+ * are not set yet; any other result leaves guest memory as it was.  After UM_OK um_lookup() with the same
+ * arguments succeeds; UM_TRACKED leaves a read-only entry.
+ * Returns these, UM_FAULT, UM_STOP, UM_NOMEM, or UM_EINVAL (gva outside the format's address space); fills
+ * *map as described there.  The window's addresses are never present. */
 enum um_result um_demand_page(struct um *um, um_gva gva, unsigned access, struct um_map *map);
-/* What the shadow says now, with no side effect on guest or shadow: UM_OK or UM_EMPTY.  This is what a
- * software TLB is filled from. */
-enum um_result um_lookup(const struct um *um, um_gva gva, unsigned access, struct um_map *map);
+/* What the shadow says now, with no side effect on the guest or on any translation (it notes which tables
+ * and prefetched entries are in use): UM_OK or UM_EMPTY.  This is what a software TLB is filled from.
+ * UM_EMPTY leaves *map alone. */
+enum um_result um_lookup(struct um *um, um_gva gva, unsigned access, struct um_map *map);
 /* Part (ii).  Make `gva` writable for the supervisor now (a kernel stack that traps will push on).
  * As um_demand_page(UM_WRITE) but does nothing if it is mapped so already.  Not a pin on the host page. */
 enum um_result um_pin_page(struct um *um, um_gva gva);
 
 /* ---- 6. Changes ----------------------------------------------------------------------------- */
 
-/* Part (iii), told mode.  "In the tables at `root`, the entry for gva is now gpte."  Guest memory is not
+/* Part (iii), told mode (UM_EINVAL in tracked mode).  "In the tables at `root`, the entry for gva is now gpte."  Guest memory is not
  * read.  An address at or above the split changes every root.  An unknown root is ignored (R6), an
  * address in the window refused (UM_EINVAL, nothing changed).  UM_STOP: a present entry that the
  * interface forbids (PSE, frame beyond max_gfn). */
@@ -259,20 +270,27 @@ bool um_is_tracked(const struct um *um, um_gfn gfn);
 
 /* ---- 7. Flushes ----------------------------------------------------------------------------- */
 
-void um_flush_user(struct um *um);             /* user half of the current root */
-void um_flush_all(struct um *um);              /* everything, every root: O(1) */
+void um_flush_user(struct um *um);             /* user half of the current root (no split: all of it) */
+void um_flush_all(struct um *um);              /* everything, every root: O(1); told mode's, and a last
+                                                * resort: a processor that reloads CR3 or toggles CR4.PGE
+                                                * needs only um_switch_root() or um_set_mode() */
 void um_flush_page(struct um *um, um_gva gva); /* INVLPG in the current root */
 
 /* ---- 8. The Switcher window ----------------------------------------------------------------- */
 
 /* Reserve [first, first+bytes) of every guest's address space for the host; both multiples of the span
  * of a top-level entry (4 MiB), at the top.  Guest accesses there are reflected (R10).  UM_EINVAL:
- * misaligned, overlaps the user half, or already reserved. */
+ * misaligned, empty, more than 16 top-level entries, not ending at the top, overlaps the user half,
+ * already reserved, or a format of more than two levels. */
 enum um_result um_window_reserve(struct um *um, um_gva first, uint64_t bytes);
-/* Put host frame `hfn` at `gva` in the window of processor `cpu` (supervisor; rights 0 or UM_WRITE). */
+/* Put host frame `hfn` at `gva` in the window of processor `cpu` (supervisor; rights 0 or UM_WRITE).
+ * UM_OK, UM_NOMEM, UM_EINVAL. */
 enum um_result um_window_map(struct um *um, unsigned cpu, um_gva gva, um_hfn hfn, unsigned rights);
-/* The guest is about to run on processor `cpu`: hook that processor's window into the current root. */
+/* The guest is about to run on processor `cpu`: hook that processor's window into the current root (and
+ * into those that follow, until another processor's is entered).  UM_OK, UM_NOMEM, UM_EINVAL. */
 enum um_result um_window_enter(struct um *um, unsigned cpu);
+/* What the current root holds at `gva` in the window: UM_OK fills map->hfn and rights, else UM_EMPTY. */
+enum um_result um_window_lookup(const struct um *um, um_gva gva, struct um_map *map);
 #define UM_MAX_CPUS 8u
 
 /* ---- 9. The host's side --------------------------------------------------------------------- */
@@ -282,7 +300,8 @@ enum um_result um_window_enter(struct um *um, unsigned cpu);
 void um_forget_frame(struct um *um, um_gfn gfn);
 /* Give back up to `tables` shadow tables, least recently used first; returns how many went. */
 uint32_t um_shrink(struct um *um, uint32_t tables);
-/* Change the hard budget; evicts down to it.  UM_EINVAL below UM_MIN_TABLES. */
+/* Change the hard budget; evicts down to it.  UM_EINVAL below UM_MIN_TABLES (or what the window holds
+ * plus 4), and above um_config.max_tables. */
 enum um_result um_set_budget(struct um *um, uint32_t max_tables);
 
 /* ---- 10. Looking ---------------------------------------------------------------------------- */
@@ -299,9 +318,9 @@ struct um_stats {
 	uint64_t switches, switch_hits;
 	uint64_t flush_user, flush_all, flush_page;
 	uint64_t tables_made, evictions, forgets;
-	uint64_t tables, tables_peak;   /* shadow tables now, and at most */
-	uint64_t entries;               /* present leaf entries now */
-	uint64_t roots;                 /* cached roots now */
+	uint64_t tables, tables_peak;   /* shadow tables' memory held now, and at most */
+	uint64_t entries;               /* present leaf entries now (not counting stale tables') */
+	uint64_t roots;                 /* cached roots now (stale ones not counted) */
 };
 void um_get_stats(const struct um *um, struct um_stats *out);
 

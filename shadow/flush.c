@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow/flush.c - part (v): forget translations.
+ *
+ *   1. The user half    the current root's upper entries go; the tables behind them stay cached
+ *   2. Everything       one number changes (W7); tables are freed as their memory is wanted
+ *   3. One page
+ */
+#include "core.h"
+
+/* ---- 1. The user half ----------------------------------------------------------------------- */
+
+/* In told mode a table that is entered again is compared with guest memory first: as good as forgotten. */
+void um_flush_user(struct um *um)
+{
+	um->stats.flush_user++;
+	sync_all(um);
+	if (um->root && (um->mode & UM_MODE_PAGING))
+		drop_user_half(um, table_at(um, um->root));
+	commit_invalidate(um);
+	observe(um, UM_EV_FLUSH_USER, 0, um->cr3, 0);
+}
+
+/* ---- 2. Everything -------------------------------------------------------------------------- */
+
+/* Stale tables keep their frames tracked and borrowed until their turn comes: both are only a cost.
+ * Should the counter come round, tables of its first use must not come alive again. */
+static void new_generation(struct um *um)
+{
+	if (!(um->options & UM_OPT_LAZY_FLUSH) || um->generation == UINT32_MAX)
+		free_all_tables(um);
+	um->generation = um->generation == UINT32_MAX ? 1 : um->generation + 1;
+}
+
+void um_flush_all(struct um *um)
+{
+	um->stats.flush_all++;
+	invalidate_everything(um);
+	um->root = 0;
+	while (um->nunsync) {
+		uint32_t gfn = um->unsync[um->nunsync - 1];
+
+		forget_unsync(um, gfn);
+		protect_frame(um, gfn);
+	}
+	new_generation(um);
+	um->stats.entries = um->stats.roots = 0;
+	told_reset(um);
+	refresh_window(um);
+	commit_invalidate(um);
+	observe(um, UM_EV_FLUSH_ALL, 0, 0, 0);
+}
+
+/* ---- 3. One page ---------------------------------------------------------------------------- */
+
+/* INVLPG (SDM vol. 3, 4.10.4.1).  What is tracked is in step already. */
+void um_flush_page(struct um *um, um_gva gva)
+{
+	struct table *t;
+	unsigned index;
+
+	if (gva >= um->limit)
+		return;
+	um->stats.flush_page++;
+	t = um->root ? current_leaf(um, gva) : NULL;
+	index = index_at(um, 0, gva);
+	if (t && (t->spte[index] & SPTE_PRESENT)) {
+		if (um->learn == UM_LEARN_TOLD)
+			drop_leaf(um, t, index);
+		else if (!(t->role & ROLE_DIRECT) &&
+		         (frame_at(um, t->gfn)->flags & FRAME_UNSYNC))
+			sync_entry(um, t, index);
+	}
+	gva &= ~(um_gva)(UM_PAGE_SIZE - 1);
+	invalidate_range(um, gva, gva + UM_PAGE_SIZE - 1);
+	commit_invalidate(um);
+	observe(um, UM_EV_FLUSH_PAGE, gva, 0, 0);
+}

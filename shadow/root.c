@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shadow/root.c - modes and roots: part (iv), switching page tables.
+ *
+ *   1. The roots    how many are kept, which one goes
+ *   2. Switching    MOV to CR3
+ *   3. Modes        MOV to CR0, CR4
+ */
+#include "core.h"
+
+/* ---- 1. The roots --------------------------------------------------------------------------- */
+
+void root_removed(struct um *um, const struct table *t)
+{
+	uint32_t i = 0;
+
+	while (um->roots[i].id != table_id(um, t))
+		i++;
+	um->roots[i] = um->roots[--um->nroots];
+	if (is_live(um, t))
+		um->stats.roots--;
+}
+
+/* Free places first, then stale roots, then the least recently used (R12, D12). */
+static void make_room(struct um *um)
+{
+	struct table *victim = NULL;
+	uint64_t oldest = 0;
+
+	if (um->nroots < um->max_roots)
+		return;
+	for (uint32_t i = 0; i < um->nroots; i++) {
+		struct table *t = table_at(um, um->roots[i].id);
+		uint64_t used = is_live(um, t) ? um->roots[i].used + 1 : 0;
+
+		if (!victim || used < oldest) {
+			victim = t;
+			oldest = used;
+		}
+	}
+	if (is_live(um, victim)) {
+		um->stats.evictions++;
+		observe(um, UM_EV_EVICT, 0, (um_gpa)victim->gfn << UM_PAGE_SHIFT, level_of(victim));
+	}
+	free_table(um, victim);
+}
+
+static void use_root(struct um *um, struct table *t)
+{
+	um->root = table_id(um, t);
+	for (uint32_t i = 0; i < um->nroots; i++)
+		if (um->roots[i].id == um->root)
+			um->roots[i].used = um->stats.switches;
+	t->flags |= TABLE_USED;
+	t->writes = 0;
+	lru_touch(um, t);
+	hook_window(um, t);
+}
+
+/* um->root is 0, so any root may go to make room. */
+struct table *make_root(struct um *um)
+{
+	struct key key = root_key(um);
+	struct table *t;
+
+	make_room(um);
+	t = make_table(um, &key);
+	um->roots[um->nroots++].id = table_id(um, t);
+	um->stats.roots++;
+	use_root(um, t);
+	return t;
+}
+
+/* Make cr3's cached shadow current, if there is one. */
+static bool find_root(struct um *um)
+{
+	struct key key = root_key(um);
+	struct table *t = key.gfn < um->max_gfn ? find_table(um, &key) : NULL;
+
+	um->root = 0;
+	if (!t)
+		return false;
+	/* Told mode: the guest need not have told what it did to this address space meanwhile (R7). */
+	if (um->learn == UM_LEARN_TOLD && (um->mode & UM_MODE_PAGING))
+		drop_user_half(um, t);
+	use_root(um, t);
+	return true;
+}
+
+/* ---- 2. Switching --------------------------------------------------------------------------- */
+
+void um_switch_root(struct um *um, um_gpa cr3)
+{
+	bool hit;
+
+	sync_all(um);
+	um->cr3 = cr3 & um->fmt->root_mask;
+	hit = find_root(um);
+	um->stats.switches++;
+	um->stats.switch_hits += hit;
+	commit_invalidate(um);
+	if (um->ops->invalidate_nonglobal && (um->mode & UM_MODE_PGE))
+		um->ops->invalidate_nonglobal(um->user);
+	else
+		um->ops->invalidate_all(um->user);
+	observe(um, UM_EV_SWITCH, 0, um->cr3, hit);
+}
+
+/* ---- 3. Modes ------------------------------------------------------------------------------- */
+
+enum { MODES = UM_MODE_PAGING | UM_MODE_WP | UM_MODE_PSE | UM_MODE_PGE };
+
+void um_set_mode(struct um *um, uint32_t mode, um_gpa cr3)
+{
+	mode &= MODES;
+	cr3 &= um->fmt->root_mask;
+	if (mode == um->mode && cr3 == um->cr3)
+		return;
+	sync_all(um);
+	um->mode = mode;
+	um->cr3 = cr3;
+	find_root(um);
+	invalidate_everything(um);
+	commit_invalidate(um);
+}
