@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine/debugport.c - the debug console at port 0xE9: a byte written is a byte printed, no set-up, no waiting.
+ * machine/debugport.c - the debug console at port 0xE9: a byte written is a byte printed, no
+ * set-up, no waiting.
  *
  * It reads as 0xE9, by which a guest knows that it is there.
  */
@@ -27,10 +28,10 @@ static void debugport_reset(struct machine *m)
 }
 
 const struct device_ops debugport_ops = {
-        .name = "debugport",
-        .ports = {{PORT_DEBUG, 1}},
-        .widest = 1,
-        .reset = debugport_reset,
-        .in = debugport_in,
-        .out = debugport_out,
+    .name = "debugport",
+    .ports = {{PORT_DEBUG, 1}},
+    .widest = 1,
+    .reset = debugport_reset,
+    .in = debugport_in,
+    .out = debugport_out,
 };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine/device.h - the private index of machine/: what a device is, the state of each, who calls whom.
+ * machine/device.h - the private index of machine/: devices, their state, who calls whom.
  *
  *   1. The ops table     what machine.c needs to know of a device
  *   2. Device state      one struct per chip, all inside struct machine
  *   3. Functions         prototypes, grouped by the file that has them
  *
- * State is plain data inside one struct machine: nothing is allocated after machine_new(), and a device
- * computes what has happened since it was last looked at from machine_now().
+ * State is plain data inside one struct machine: nothing is allocated after machine_new(), and a
+ * device computes what has happened since it was last looked at from machine_now().
  */
 #ifndef MACHINE_DEVICE_H
 #define MACHINE_DEVICE_H
@@ -28,7 +28,7 @@ struct port_range {
 struct device_ops {
 	const char *name;
 	struct port_range ports[DEVICE_RANGES]; /* up to the first with count 0 */
-	/* Accesses wider than this are split into bytes at consecutive ports, as the ISA bus does. */
+	/* Accesses wider than this are split into bytes at consecutive ports, as on ISA. */
 	unsigned widest;
 	void (*reset)(struct machine *m);
 	uint32_t (*in)(struct machine *m, uint16_t port, unsigned bytes);
@@ -37,8 +37,8 @@ struct device_ops {
 	void (*poll)(struct machine *m, uint64_t now);
 };
 
-extern const struct device_ops pic_ops, pit_ops, rtc_ops, uart_ops, kbc_ops, dma_ops, pci_ops, sysctl_ops,
-        debugport_ops;
+extern const struct device_ops pic_ops, pit_ops, rtc_ops, uart_ops, kbc_ops, dma_ops, pci_ops,
+        sysctl_ops, debugport_ops;
 
 /* ---- 2. Device state ------------------------------------------------------------------------ */
 
@@ -53,7 +53,7 @@ struct pic_chip {
 	uint8_t imr, isr;
 	uint8_t base;        /* vector of input 0 (ICW2) */
 	uint8_t lowest;      /* input of the lowest priority; the next one up has the highest */
-	uint8_t icw_next;    /* 0: initialised; 2..4: the ICW expected next; 1: not even ICW1 came */
+	uint8_t icw_next;    /* 0: initialised; 2..4: the ICW expected next; 1: not even ICW1 */
 	uint8_t icw1;
 	bool auto_eoi, rotate_auto_eoi;
 	bool special_mask, special_nested;
@@ -78,7 +78,7 @@ struct pit_channel {
 	bool write_high, read_high;
 	bool out_idle;          /* OUT while nothing runs */
 	uint8_t write_low;
-	uint8_t latch_bytes;    /* bytes of the latched count still to be read: bit 0 low, bit 1 high */
+	uint8_t latch_bytes;    /* of the latched count, still to be read: bit 0 low, bit 1 high */
 	bool status_latched;
 	uint8_t status;
 	uint16_t latch;
@@ -178,9 +178,10 @@ struct dma {
 struct pci_function {
 	uint8_t slot;
 	uint8_t config[PCI_CONFIG_BYTES];
-	uint8_t writable[PCI_CONFIG_BYTES]; /* bits the guest may change; a BAR's zero bits give its size */
+	uint8_t writable[PCI_CONFIG_BYTES]; /* bits a guest may change; zeroes in a BAR: its size */
 	/* The guest wrote `bytes` at `offset` (after the change); may be NULL. */
-	void (*written)(struct machine *m, struct pci_function *f, unsigned offset, unsigned bytes);
+	void (*written)(struct machine *m, struct pci_function *f, unsigned offset,
+	                unsigned bytes);
 };
 
 struct pci {
@@ -221,8 +222,8 @@ static inline uint64_t machine_now(const struct machine *m)
 
 /* pic.c */
 void pic_set_line(struct machine *m, unsigned line, bool level);
-void pic_pulse_line(struct machine *m, unsigned line); /* low, then high: an edge, whatever came before */
-bool pic_is_requested(const struct machine *m, unsigned line); /* its request waits for an acknowledge */
+void pic_pulse_line(struct machine *m, unsigned line); /* low, then high: an edge in any case */
+bool pic_is_requested(const struct machine *m, unsigned line); /* waits for an acknowledge */
 int pic_acknowledge(struct machine *m);
 size_t pic_describe(const struct machine *m, char *buf, size_t bytes);
 
@@ -264,8 +265,8 @@ uint64_t uart_deadline(const struct machine *m);
 void uart_poll(struct machine *m, uint64_t now);
 
 /* pci.c */
-struct pci_function *pci_add_function(struct machine *m, unsigned slot, uint16_t vendor, uint16_t device,
-                                      uint32_t class_code, uint8_t revision);
+struct pci_function *pci_add_function(struct machine *m, unsigned slot, uint16_t vendor,
+                                      uint16_t device, uint32_t class_code, uint8_t revision);
 void pci_add_bar(struct pci_function *f, unsigned bar, uint32_t bytes, bool io);
 
 /* sysctl.c */

@@ -1,19 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine/dma.c - two 8237A DMA controllers as far as software sees their registers, and the page registers.
+ * machine/dma.c - two 8237A DMA controllers as far as software sees their registers, and the page
+ * registers.
  *
  *   1. Channels    addresses and counts through the flip-flop
  *   2. Controls    commands, masks, mode
  *   3. Ports, reset
  *
- * After Intel's 8237A data sheet (231466).  No device here asks for DMA, so no transfer takes place and terminal count
- * is never reached.  Port 0x80 is the POST port: operating systems write it to pass a microsecond.
+ * After Intel's 8237A data sheet (231466).  No device here asks for DMA, so no transfer takes place
+ * and terminal count is never reached.  Port 0x80 is the POST port: operating systems write it to
+ * pass a microsecond.
  */
 #include <string.h>
 
 #include "machine/device.h"
 
-enum { COMMAND = 8, REQUEST, SINGLE_MASK, MODE, CLEAR_FLIP_FLOP, MASTER_CLEAR, CLEAR_MASK, ALL_MASK };
+enum {
+	COMMAND = 8,
+	REQUEST,
+	SINGLE_MASK,
+	MODE,
+	CLEAR_FLIP_FLOP,
+	MASTER_CLEAR,
+	CLEAR_MASK,
+	ALL_MASK
+};
 
 /* ---- 1. Channels ---------------------------------------------------------------------------- */
 
@@ -122,10 +133,10 @@ static void dma_reset(struct machine *m)
 }
 
 const struct device_ops dma_ops = {
-        .name = "dma",
-        .ports = {{0x00, 16}, {0x80, 16}, {0xC0, 32}},
-        .widest = 1,
-        .reset = dma_reset,
-        .in = dma_in,
-        .out = dma_out,
+    .name = "dma",
+    .ports = {{0x00, 16}, {0x80, 16}, {0xC0, 32}},
+    .widest = 1,
+    .reset = dma_reset,
+    .in = dma_in,
+    .out = dma_out,
 };

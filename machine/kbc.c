@@ -8,10 +8,11 @@
  *   4. Data        port 0x60
  *   5. Ports, reset
  *
- * After Intel's UPI-42 notes and IBM's PS/2 technical reference, "Keyboard and auxiliary device controller".
- * A command is answered before the next instruction, so the input buffer is never full.  No device answers on
- * either connector: a byte for the keyboard comes back as 0xFE with the time-out bit, the auxiliary
- * connector's test fails at once.  A probe learns that quickly instead of waiting for it.
+ * After Intel's UPI-42 notes and IBM's PS/2 technical reference, "Keyboard and auxiliary device
+ * controller". A command is answered before the next instruction, so the input buffer is never
+ * full.  No device answers on either connector: a byte for the keyboard comes back as 0xFE with the
+ * time-out bit, the auxiliary connector's test fails at once.  A probe learns that quickly instead
+ * of waiting for it.
  */
 #include <string.h>
 
@@ -21,23 +22,39 @@
 
 enum kbc_status {
 	STATUS_OUT_FULL = 1u << 0,
-	STATUS_SYSTEM = 1u << 2,    /* the self-test was passed */
-	STATUS_COMMAND = 1u << 3,   /* the last write went to port 0x64 */
+	STATUS_SYSTEM = 1u << 2,  /* the self-test was passed */
+	STATUS_COMMAND = 1u << 3, /* the last write went to port 0x64 */
 	STATUS_UNLOCKED = 1u << 4,
 	STATUS_TIMEOUT = 1u << 6,
 };
-enum kbc_command_byte { CB_KEYBOARD_IRQ = 1u << 0, CB_SYSTEM = 1u << 2, CB_NO_KEYBOARD = 1u << 4,
-	                CB_NO_AUX = 1u << 5, CB_TRANSLATE = 1u << 6 };
-enum kbc_command {
-	READ_RAM = 0x20,            /* ..0x3F; 0x20 is the command byte */
-	WRITE_RAM = 0x60,           /* ..0x7F */
-	DISABLE_AUX = 0xA7, ENABLE_AUX = 0xA8, TEST_AUX = 0xA9,
-	SELF_TEST = 0xAA, TEST_KEYBOARD = 0xAB, DISABLE_KEYBOARD = 0xAD, ENABLE_KEYBOARD = 0xAE,
-	READ_INPUT_PORT = 0xC0, READ_OUTPUT_PORT = 0xD0, WRITE_OUTPUT_PORT = 0xD1,
-	WRITE_KEYBOARD_OUT = 0xD2, WRITE_AUX_OUT = 0xD3, WRITE_AUX = 0xD4,
-	DISABLE_A20 = 0xDD, ENABLE_A20 = 0xDF, PULSE = 0xF0,
+enum kbc_command_byte {
+	CB_KEYBOARD_IRQ = 1u << 0,
+	CB_SYSTEM = 1u << 2,
+	CB_NO_KEYBOARD = 1u << 4,
+	CB_NO_AUX = 1u << 5,
+	CB_TRANSLATE = 1u << 6
 };
-enum { TO_KEYBOARD = 0 };       /* pending: a byte for port 0x60 without a command before it */
+enum kbc_command {
+	READ_RAM = 0x20,  /* ..0x3F; 0x20 is the command byte */
+	WRITE_RAM = 0x60, /* ..0x7F */
+	DISABLE_AUX = 0xA7,
+	ENABLE_AUX = 0xA8,
+	TEST_AUX = 0xA9,
+	SELF_TEST = 0xAA,
+	TEST_KEYBOARD = 0xAB,
+	DISABLE_KEYBOARD = 0xAD,
+	ENABLE_KEYBOARD = 0xAE,
+	READ_INPUT_PORT = 0xC0,
+	READ_OUTPUT_PORT = 0xD0,
+	WRITE_OUTPUT_PORT = 0xD1,
+	WRITE_KEYBOARD_OUT = 0xD2,
+	WRITE_AUX_OUT = 0xD3,
+	WRITE_AUX = 0xD4,
+	DISABLE_A20 = 0xDD,
+	ENABLE_A20 = 0xDF,
+	PULSE = 0xF0,
+};
+enum { TO_KEYBOARD = 0 }; /* pending: a byte for port 0x60 without a command before it */
 enum output_port { OUT_NOT_RESET = 1u << 0, OUT_A20 = 1u << 1 };
 enum { PASSED = 0x55, INTERFACE_GOOD = 0x00, CLOCK_STUCK_LOW = 0x01, NO_ANSWER = 0xFE };
 
@@ -82,8 +99,8 @@ static uint8_t read_status(const struct machine *m)
 	const struct kbc *k = &m->kbc;
 
 	return (uint8_t)(STATUS_UNLOCKED | (k->command_byte & CB_SYSTEM ? STATUS_SYSTEM : 0) |
-	                 (k->last_was_command ? STATUS_COMMAND : 0) |
-	                 (k->used ? STATUS_OUT_FULL | k->flags[k->head] : 0));
+			 (k->last_was_command ? STATUS_COMMAND : 0) |
+			 (k->used ? STATUS_OUT_FULL | k->flags[k->head] : 0));
 }
 
 /* ---- 3. Commands ---------------------------------------------------------------------------- */
@@ -127,7 +144,10 @@ static void do_simple_command(struct machine *m, uint8_t command)
 		put(m, 0x80, 0); /* keyboard not locked */
 		break;
 	case READ_OUTPUT_PORT:
-		put(m, (uint8_t)((k->output_port & ~OUT_A20) | OUT_NOT_RESET | (m->sysctl.a20 ? OUT_A20 : 0)), 0);
+		put(m,
+		    (uint8_t)((k->output_port & ~OUT_A20) | OUT_NOT_RESET |
+			      (m->sysctl.a20 ? OUT_A20 : 0)),
+		    0);
 		break;
 	case DISABLE_A20:
 	case ENABLE_A20:
@@ -145,7 +165,8 @@ static void write_command(struct machine *m, uint8_t command)
 	k->last_was_command = true;
 	k->pending = TO_KEYBOARD;
 	if (command >= PULSE) {
-		/* the low bits choose the lines that are pulsed low: bit 0 is the processor's reset */
+		/* the low bits choose the lines that are pulsed low: bit 0 is the processor's reset
+		 */
 		if (!(command & OUT_NOT_RESET))
 			sysctl_request(m, MACHINE_RESET);
 	} else if (command == READ_RAM) {
@@ -153,7 +174,7 @@ static void write_command(struct machine *m, uint8_t command)
 	} else if (command > READ_RAM && command < READ_RAM + 0x20) {
 		put(m, k->ram[command & 0x1F], 0);
 	} else if ((command >= WRITE_RAM && command < WRITE_RAM + 0x20) ||
-	           (command >= WRITE_OUTPUT_PORT && command <= WRITE_AUX)) {
+		   (command >= WRITE_OUTPUT_PORT && command <= WRITE_AUX)) {
 		k->pending = command;
 	} else {
 		do_simple_command(m, command);
@@ -218,10 +239,10 @@ static void kbc_reset(struct machine *m)
 }
 
 const struct device_ops kbc_ops = {
-        .name = "kbc",
-        .ports = {{0x60, 1}, {0x64, 1}},
-        .widest = 1,
-        .reset = kbc_reset,
-        .in = kbc_in,
-        .out = kbc_out,
+    .name = "kbc",
+    .ports = {{0x60, 1}, {0x64, 1}},
+    .widest = 1,
+    .reset = kbc_reset,
+    .in = kbc_in,
+    .out = kbc_out,
 };

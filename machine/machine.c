@@ -15,9 +15,11 @@
 
 /* ---- 1. The table --------------------------------------------------------------------------- */
 
-/* Reset runs in this order: the interrupt controllers first, because the others lower their lines. */
+/* Reset runs in this order: the interrupt controllers first, because the others lower their lines.
+ */
 static const struct device_ops *const devices[] = {
-        &pic_ops, &pit_ops, &rtc_ops, &uart_ops, &kbc_ops, &dma_ops, &pci_ops, &sysctl_ops, &debugport_ops,
+    &pic_ops, &pit_ops, &rtc_ops,    &uart_ops,      &kbc_ops,
+    &dma_ops, &pci_ops, &sysctl_ops, &debugport_ops,
 };
 #define DEVICES (sizeof(devices) / sizeof(devices[0]))
 

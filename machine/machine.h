@@ -2,13 +2,14 @@
 /*
  * machine/machine.h - the PC around the processor.
  *
- * Two 8259 interrupt controllers, the 8254 timer, CMOS/RTC, a 16550 on COM1 (ttyS0), the debug console at
- * port 0xE9, isa-debug-exit, the keyboard controller (A20, reset) with port 0x92, PCI configuration
- * mechanism 1 with a host bridge.  A device is one file, one ops table and one line in machine.c's table.
+ * Two 8259 interrupt controllers, the 8254 timer, CMOS/RTC, a 16550 on COM1 (ttyS0), the debug console
+ * at port 0xE9, isa-debug-exit, the keyboard controller (A20, reset) with port 0x92, PCI configuration
+ * mechanism 1 with a host bridge.  A device is one file, one ops table and one line in machine.c's
+ * table.
  *
  * Time is what machine_config.now() says, in nanoseconds; devices compute their state from it when they
- * are looked at, and machine_poll() makes due what is due.  Nothing here sleeps, spawns or allocates after
- * machine_new().  Single-threaded: the embedder serialises.
+ * are looked at, and machine_poll() makes due what is due.  Nothing here sleeps, spawns or allocates
+ * after machine_new().  Single-threaded: the embedder serialises.
  */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
@@ -22,7 +23,7 @@ struct machine;
 enum machine_request {          /* what the guest asked of the machine's power */
 	MACHINE_RUN,
 	MACHINE_RESET,          /* keyboard controller 0xFE, port 0x92 bit 0, port 0xCF9 */
-	MACHINE_POWER_OFF,      /* port 0x604 <- 0x2000 (or 0x605 <- 0x20), or "Shutdown" to port 0x8900 */
+	MACHINE_POWER_OFF,      /* 0x604 <- 0x2000 (or 0x605 <- 0x20), "Shutdown" to 0x8900 */
 	MACHINE_DEBUG_EXIT,     /* isa-debug-exit; status in machine_exit_code() */
 };
 

@@ -6,16 +6,23 @@
  *   2. Access       from an address to a byte, write masks
  *   3. Ports, reset
  *
- * After the PCI Local Bus Specification 2.1, 3.2.2.3.2 and chapter 6.  One bus, single-function devices in a small
- * table.  A configuration space is bytes and a mask of what a guest may change: sizing a base address register then
- * needs no code, because its zero bits do not change.
+ * After the PCI Local Bus Specification 2.1, 3.2.2.3.2 and chapter 6.  One bus, single-function
+ * devices in a small table.  A configuration space is bytes and a mask of what a guest may change:
+ * sizing a base address register then needs no code, because its zero bits do not change.
  */
 #include <string.h>
 
 #include "machine/device.h"
 
-enum { CF_VENDOR = 0x00, CF_DEVICE = 0x02, CF_COMMAND = 0x04, CF_REVISION = 0x08, CF_BAR = 0x10, CF_LINE = 0x3C };
-enum { COMMAND_WRITABLE = 0x0147 };  /* I/O, memory, master, parity, SERR */
+enum {
+	CF_VENDOR = 0x00,
+	CF_DEVICE = 0x02,
+	CF_COMMAND = 0x04,
+	CF_REVISION = 0x08,
+	CF_BAR = 0x10,
+	CF_LINE = 0x3C
+};
+enum { COMMAND_WRITABLE = 0x0147 }; /* I/O, memory, master, parity, SERR */
 #define CONFIG_ENABLE 0x80000000u
 #define CONFIG_ADDRESS_BITS 0x80FFFFFCu
 
@@ -28,8 +35,8 @@ static void put_bytes(uint8_t *at, uint32_t value, unsigned bytes)
 }
 
 /* NULL: the table is full or the slot taken. */
-struct pci_function *pci_add_function(struct machine *m, unsigned slot, uint16_t vendor, uint16_t device,
-                                      uint32_t class_code, uint8_t revision)
+struct pci_function *pci_add_function(struct machine *m, unsigned slot, uint16_t vendor,
+				      uint16_t device, uint32_t class_code, uint8_t revision)
 {
 	struct pci_function *f;
 
@@ -141,10 +148,10 @@ static void pci_reset(struct machine *m)
 }
 
 const struct device_ops pci_ops = {
-        .name = "pci",
-        .ports = {{0xCF8, 1}, {0xCFA, 6}},
-        .widest = 4,
-        .reset = pci_reset,
-        .in = pci_in,
-        .out = pci_out,
+    .name = "pci",
+    .ports = {{0xCF8, 1}, {0xCFA, 6}},
+    .widest = 4,
+    .reset = pci_reset,
+    .in = pci_in,
+    .out = pci_out,
 };

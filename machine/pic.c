@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine/pic.c - two 8259A interrupt controllers in cascade, with the edge/level registers of a PCI PC.
+ * machine/pic.c - two 8259A interrupt controllers in cascade, with the edge/level registers of a
+ * PCI PC.
  *
  *   1. Requests      which inputs ask, which of them may interrupt
  *   2. The output    INTR to the processor, follows every change
@@ -9,11 +10,12 @@
  *   5. Commands      ICW1-4, OCW1-3
  *   6. Ports, reset, text
  *
- * After Intel's 8259A data sheet (231468-003) and, for ELCR, the 82371SB's (290550): the LTIM bit of ICW1
- * does nothing there, each input's trigger is chosen in ports 0x4D0 and 0x4D1.
+ * After Intel's 8259A data sheet (231468-003) and, for ELCR, the 82371SB's (290550): the LTIM bit
+ * of ICW1 does nothing there, each input's trigger is chosen in ports 0x4D0 and 0x4D1.
  *
- * IRR is never stored: an edge input requests while it is high and has risen since its last acknowledge, a level
- * input while it is high.  A request that goes away before the acknowledge is then a spurious one, as in the chip.
+ * IRR is never stored: an edge input requests while it is high and has risen since its last
+ * acknowledge, a level input while it is high.  A request that goes away before the acknowledge is
+ * then a spurious one, as in the chip.
  */
 #include <stdio.h>
 
@@ -320,13 +322,14 @@ size_t pic_describe(const struct machine *m, char *buf, size_t bytes)
 
 	for (unsigned i = 0; i < 2; i++) {
 		const struct pic_chip *c = &m->pic.chip[i];
-		int n = snprintf(buf + used, bytes - used,
-		                 "%-6s irr %02x imr %02x isr %02x lines %02x level %02x base %02x "
-		                 "lowest %u%s%s%s\n",
-		                 name[i], requests(c), c->imr, c->isr, c->lines,
-		                 c->level & level_allowed[i], c->base, c->lowest,
-		                 c->auto_eoi ? " auto-eoi" : "", c->special_mask ? " special-mask" : "",
-		                 c->icw_next != ICW_NONE ? " not initialised" : "");
+		int n =
+		    snprintf(buf + used, bytes - used,
+			     "%-6s irr %02x imr %02x isr %02x lines %02x level %02x base %02x "
+			     "lowest %u%s%s%s\n",
+			     name[i], requests(c), c->imr, c->isr, c->lines,
+			     c->level & level_allowed[i], c->base, c->lowest,
+			     c->auto_eoi ? " auto-eoi" : "", c->special_mask ? " special-mask" : "",
+			     c->icw_next != ICW_NONE ? " not initialised" : "");
 
 		if (n < 0 || (size_t)n >= bytes - used)
 			return bytes ? bytes - 1 : 0;
@@ -336,10 +339,10 @@ size_t pic_describe(const struct machine *m, char *buf, size_t bytes)
 }
 
 const struct device_ops pic_ops = {
-        .name = "pic",
-        .ports = {{0x20, 2}, {0xA0, 2}, {0x4D0, 2}},
-        .widest = 1,
-        .reset = pic_reset,
-        .in = pic_in,
-        .out = pic_out,
+    .name = "pic",
+    .ports = {{0x20, 2}, {0xA0, 2}, {0x4D0, 2}},
+    .widest = 1,
+    .reset = pic_reset,
+    .in = pic_in,
+    .out = pic_out,
 };

@@ -8,8 +8,9 @@
  *   4. Port 0x61     gate and output of channel 2, the refresh toggle
  *   5. Ports, reset
  *
- * IRQ 0 stays high from one edge to the next, although OUT falls before: a tick that the processor could not
- * take at once is not lost.  Ticks that nobody took in time are one tick (the line cannot say more).
+ * IRQ 0 stays high from one edge to the next, although OUT falls before: a tick that the processor
+ * could not take at once is not lost.  Ticks that nobody took in time are one tick (the line cannot
+ * say more).
  */
 #include "machine/device.h"
 
@@ -67,8 +68,8 @@ static uint64_t pit_deadline(const struct machine *m)
 
 static uint8_t make_status(const struct pit_channel *c, uint64_t tick)
 {
-	return (uint8_t)(pit_output(c, tick) << 7 | pit_is_null(c, tick) << 6 | c->access << 4 | c->mode << 1 |
-	                 c->bcd);
+	return (uint8_t)(pit_output(c, tick) << 7 | pit_is_null(c, tick) << 6 | c->access << 4 |
+			 c->mode << 1 | c->bcd);
 }
 
 /* A latch holds until it is read; another latch command before that does nothing. */
@@ -128,7 +129,8 @@ static void write_control(struct machine *m, uint8_t value)
 static uint32_t decode_count(const struct pit_channel *c, unsigned raw)
 {
 	if (c->bcd)
-		raw = (raw & 15) + (raw >> 4 & 15) * 10 + (raw >> 8 & 15) * 100 + (raw >> 12) * 1000;
+		raw =
+		    (raw & 15) + (raw >> 4 & 15) * 10 + (raw >> 8 & 15) * 100 + (raw >> 12) * 1000;
 	if (raw == 0)
 		return c->bcd ? 10000 : 65536;
 	return raw;
@@ -150,7 +152,7 @@ static void write_count(struct machine *m, unsigned index, uint8_t value)
 	} else {
 		raw = c->access == ACCESS_LOW    ? value
 		      : c->access == ACCESS_HIGH ? (unsigned)value << 8
-		                                 : (unsigned)value << 8 | c->write_low;
+						 : (unsigned)value << 8 | c->write_low;
 		c->write_high = false;
 		pit_load(c, decode_count(c, raw), tick);
 	}
@@ -195,7 +197,7 @@ static uint8_t read_port61(struct machine *m)
 
 	pit_settle(c, tick);
 	return (uint8_t)(m->pit.port61 | (now / REFRESH_NS & 1 ? REFRESH : 0) |
-	                 (pit_output(c, tick) ? OUT2 : 0));
+			 (pit_output(c, tick) ? OUT2 : 0));
 }
 
 /* ---- 5. Ports, reset ------------------------------------------------------------------------ */
@@ -238,12 +240,12 @@ static void pit_reset(struct machine *m)
 }
 
 const struct device_ops pit_ops = {
-        .name = "pit",
-        .ports = {{0x40, 4}, {0x61, 1}},
-        .widest = 1,
-        .reset = pit_reset,
-        .in = pit_in,
-        .out = pit_out,
-        .deadline = pit_deadline,
-        .poll = poll_edge,
+    .name = "pit",
+    .ports = {{0x40, 4}, {0x61, 1}},
+    .widest = 1,
+    .reset = pit_reset,
+    .in = pit_in,
+    .out = pit_out,
+    .deadline = pit_deadline,
+    .poll = poll_edge,
 };

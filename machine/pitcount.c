@@ -7,8 +7,8 @@
  *   3. Showing       OUT, the counting element, the null-count flag
  *   4. Edges         when OUT rises next
  *
- * A counter never ticks here: it is a start tick and a length, and everything else is arithmetic on the
- * present tick.  After Intel's 8254 data sheet (231164), "Mode definitions".
+ * A counter never ticks here: it is a start tick and a length, and everything else is arithmetic on
+ * the present tick.  After Intel's 8254 data sheet (231164), "Mode definitions".
  */
 #include "machine/device.h"
 
@@ -42,8 +42,8 @@ static bool is_triggered(const struct pit_channel *c)
 	return c->mode == ONE_SHOT || c->mode == HARD_STROBE;
 }
 
-/* The counting element takes the count at the next clock pulse.  Until then OUT stays as it is, but mode 0
- * lowers it at once. */
+/* The counting element takes the count at the next clock pulse.  Until then OUT stays as it is, but
+ * mode 0 lowers it at once. */
 static void start_counting(struct pit_channel *c, uint64_t tick)
 {
 	c->out_idle = c->mode != ON_ZERO && (!is_triggered(c) || pit_output(c, tick));
@@ -57,9 +57,7 @@ void pit_settle(struct pit_channel *c, uint64_t tick)
 {
 	uint64_t end;
 
-	if (!c->running || !c->has_next || tick < c->start)
-		return;
-	if (is_periodic(c) && !c->gate)
+	if (!is_periodic(c) || !c->running || !c->has_next || !c->gate || tick < c->start)
 		return;
 	/* `next` was written in the period that began at c->start: pit_load() saw to it. */
 	end = c->start + c->count;
@@ -133,7 +131,8 @@ void pit_set_gate(struct pit_channel *c, bool gate, uint64_t tick)
 	if (!c->armed)
 		return;
 	if (is_periodic(c) || is_triggered(c)) {
-		/* a rising gate reloads: periodic modes begin a new period, triggered ones a new pulse */
+		/* a rising gate reloads: periodic modes begin a new period, triggered ones a new
+		 * pulse */
 		if (c->has_next)
 			c->count = c->next;
 		c->has_next = false;

@@ -10,22 +10,47 @@
  *   6. Memory        what a PC's firmware leaves in CMOS
  *   7. Ports, reset
  *
- * After Motorola's MC146818 data sheet (ADI-856).  Nothing ticks: the calendar is computed when it is read, and
- * interrupts are deadlines.  The clock is set from the host's once and then runs on machine_now().
+ * After Motorola's MC146818 data sheet (ADI-856).  Nothing ticks: the calendar is computed when it
+ * is read, and interrupts are deadlines.  The clock is set from the host's once and then runs on
+ * machine_now().
  */
 #include "machine/device.h"
 
 /* ---- 1. Registers --------------------------------------------------------------------------- */
 
 enum rtc_register {
-	SECOND = 0, SECOND_ALARM, MINUTE, MINUTE_ALARM, HOUR, HOUR_ALARM, WEEKDAY, DAY, MONTH, YEAR,
-	REG_A, REG_B, REG_C, REG_D, EQUIPMENT = 0x14, BASE_KIB = 0x15, EXTENDED_KIB = 0x17, CHECKSUM = 0x2E,
-	EXTENDED_KIB_2 = 0x30, CENTURY = 0x32, ABOVE_16M = 0x34,
+	SECOND = 0,
+	SECOND_ALARM,
+	MINUTE,
+	MINUTE_ALARM,
+	HOUR,
+	HOUR_ALARM,
+	WEEKDAY,
+	DAY,
+	MONTH,
+	YEAR,
+	REG_A,
+	REG_B,
+	REG_C,
+	REG_D,
+	EQUIPMENT = 0x14,
+	BASE_KIB = 0x15,
+	EXTENDED_KIB = 0x17,
+	CHECKSUM = 0x2E,
+	EXTENDED_KIB_2 = 0x30,
+	CENTURY = 0x32,
+	ABOVE_16M = 0x34,
 };
-enum { UPDATING = 1u << 7, DIVIDER = 7u << 4, DIVIDER_RUNS = 2u << 4, RATE = 0x0F };      /* A */
-enum { SET = 1u << 7, BINARY = 1u << 2, HOURS_24 = 1u << 1, SQUARE_WAVE = 1u << 3 };      /* B */
-enum { IRQF = 1u << 7, PERIODIC = 1u << 6, ALARM = 1u << 5, UPDATE = 1u << 4, ANY = 7u << 4 }; /* B, C */
-enum { VALID = 1u << 7 };                                                                 /* D */
+enum { UPDATING = 1u << 7, DIVIDER = 7u << 4, DIVIDER_RUNS = 2u << 4, RATE = 0x0F }; /* A */
+enum { SET = 1u << 7, BINARY = 1u << 2, HOURS_24 = 1u << 1, SQUARE_WAVE = 1u << 3 }; /* B */
+enum {
+	IRQF = 1u << 7,
+	PERIODIC = 1u << 6,
+	ALARM = 1u << 5,
+	UPDATE = 1u << 4,
+	ANY = 7u << 4
+};                        /* B, C */
+enum { VALID = 1u << 7 }; /* D */
 enum { PM = 0x80, DONT_CARE = 0xC0 };
 
 /* UIP rises 244 us before an update that takes 1984 us; the new time shows at its end. */
@@ -84,17 +109,18 @@ static void store_time(struct rtc *r, uint64_t now)
 static void load_time(struct rtc *r, uint64_t now)
 {
 	struct calendar c = {.second = decode(r, r->cmos[SECOND]),
-	                     .minute = decode(r, r->cmos[MINUTE]),
-	                     .hour = decode_hour(r, r->cmos[HOUR]),
-	                     .day = decode(r, r->cmos[DAY]),
-	                     .month = decode(r, r->cmos[MONTH])};
+			     .minute = decode(r, r->cmos[MINUTE]),
+			     .hour = decode_hour(r, r->cmos[HOUR]),
+			     .day = decode(r, r->cmos[DAY]),
+			     .month = decode(r, r->cmos[MONTH])};
 
 	c.year = (int64_t)decode(r, r->cmos[CENTURY]) * 100 + decode(r, r->cmos[YEAR]);
 	r->base_ns += updates(r, now) * NS_PER_SECOND;
 	r->base_seconds = calendar_to_seconds(&c);
 	r->done_seconds = 0;
 	r->weekday_offset = (uint8_t)((decode(r, r->cmos[WEEKDAY]) + 6 + 7 -
-	                               calendar_of_seconds(r->base_seconds).weekday) % 7);
+				       calendar_of_seconds(r->base_seconds).weekday) %
+				      7);
 }
 
 static bool is_time(unsigned index)
@@ -120,13 +146,14 @@ static int alarm_value(const struct rtc *r, unsigned index, unsigned limit)
 
 	if (raw >= DONT_CARE)
 		return MATCH_ANY;
-	if (value >= limit || raw != (index == HOUR_ALARM ? encode_hour(r, value) : encode(r, value)))
+	if (value >= limit ||
+	    raw != (index == HOUR_ALARM ? encode_hour(r, value) : encode(r, value)))
 		return MATCH_NONE;
 	return (int)value;
 }
 
-/* The first matching second after `after`, INT64_MAX: none.  Hours that do not match are skipped whole, then
- * minutes: at most 24 + 60 + 60 steps. */
+/* The first matching second after `after`, INT64_MAX: none.  Hours that do not match are skipped
+ * whole, then minutes: at most 24 + 60 + 60 steps. */
 static int64_t next_alarm(const struct rtc *r, int64_t after)
 {
 	int hour = alarm_value(r, HOUR_ALARM, 24), minute = alarm_value(r, MINUTE_ALARM, 60);
@@ -168,7 +195,9 @@ static uint64_t periods(const struct rtc *r, uint64_t now)
 
 	if (shift < 0)
 		return 0;
-	return (ns / NS_PER_SECOND * CRYSTAL_HZ + ns % NS_PER_SECOND * CRYSTAL_HZ / NS_PER_SECOND) >> shift;
+	return (ns / NS_PER_SECOND * CRYSTAL_HZ +
+		ns % NS_PER_SECOND * CRYSTAL_HZ / NS_PER_SECOND) >>
+	       shift;
 }
 
 static uint64_t period_start(const struct rtc *r, uint64_t index)
@@ -217,7 +246,8 @@ static void settle(struct rtc *r, uint64_t now)
 	if (count == r->done_seconds)
 		return;
 	r->flags |= UPDATE;
-	if (next_alarm(r, r->base_seconds + (int64_t)r->done_seconds) <= r->base_seconds + (int64_t)count)
+	if (next_alarm(r, r->base_seconds + (int64_t)r->done_seconds) - (int64_t)count <=
+	    r->base_seconds)
 		r->flags |= ALARM;
 	r->done_seconds = count;
 }
@@ -282,7 +312,8 @@ static uint8_t read_register(struct machine *m, unsigned index)
 		store_time(r, now);
 	switch (index) {
 	case REG_A:
-		value = (now - r->base_ns) % NS_PER_SECOND >= NS_PER_SECOND - UPDATE_NS && !r->stopped;
+		value =
+		    (now - r->base_ns) % NS_PER_SECOND >= NS_PER_SECOND - UPDATE_NS && !r->stopped;
 		return (uint8_t)(r->cmos[REG_A] | (value ? UPDATING : 0));
 	case REG_C:
 		settle(r, now);
@@ -370,18 +401,18 @@ static void rtc_reset(struct machine *m)
 	if (!m->rtc.made)
 		make_clock(m, now);
 	settle(&m->rtc, now);
-	m->rtc.cmos[REG_B] &= (uint8_t)~(ANY | SQUARE_WAVE);
+	m->rtc.cmos[REG_B] &= (uint8_t) ~(ANY | SQUARE_WAVE);
 	m->rtc.flags = 0;
 	update_irq(m);
 }
 
 const struct device_ops rtc_ops = {
-        .name = "rtc",
-        .ports = {{0x70, 2}},
-        .widest = 1,
-        .reset = rtc_reset,
-        .in = rtc_in,
-        .out = rtc_out,
-        .deadline = rtc_deadline,
-        .poll = rtc_poll,
+    .name = "rtc",
+    .ports = {{0x70, 2}},
+    .widest = 1,
+    .reset = rtc_reset,
+    .in = rtc_in,
+    .out = rtc_out,
+    .deadline = rtc_deadline,
+    .poll = rtc_poll,
 };

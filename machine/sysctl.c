@@ -6,9 +6,10 @@
  *   2. Ports       0x92, 0xCF9, 0x604, 0x8900, the debug-exit port
  *   3. Reset, ops
  *
- * There is no ACPI.  A guest powers off by setting SLP_EN (bit 13) in the 16-bit register at 0x604, as a word
- * (0x2000) or its upper byte alone (0x20 to port 0x605, which a Linux guest without drivers can do through
- * /dev/port), or by writing "Shutdown" to port 0x8900, one character at a time.
+ * There is no ACPI.  A guest powers off by setting SLP_EN (bit 13) in the 16-bit register at 0x604,
+ * as a word (0x2000) or its upper byte alone (0x20 to port 0x605, which a Linux guest without
+ * drivers can do through /dev/port), or by writing "Shutdown" to port 0x8900, one character at a
+ * time.
  */
 #include "machine/device.h"
 
@@ -151,10 +152,10 @@ static void sysctl_reset(struct machine *m)
 }
 
 const struct device_ops sysctl_ops = {
-        .name = "sysctl",
-        .ports = {{PORT_SYSTEM_A, 1}, {PORT_RESET, 1}, {PORT_POWER, 2}, {PORT_SHUTDOWN, 1}},
-        .widest = 4,
-        .reset = sysctl_reset,
-        .in = sysctl_in,
-        .out = sysctl_out,
+    .name = "sysctl",
+    .ports = {{PORT_SYSTEM_A, 1}, {PORT_RESET, 1}, {PORT_POWER, 2}, {PORT_SHUTDOWN, 1}},
+    .widest = 4,
+    .reset = sysctl_reset,
+    .in = sysctl_in,
+    .out = sysctl_out,
 };

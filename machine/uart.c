@@ -8,16 +8,23 @@
  *   4. Reading, writing
  *   5. Reset, ops
  *
- * After National Semiconductor's PC16550D data sheet (1995), sections 8.1-8.6; uartline.c is the other side.
- * A byte leaves the transmitter at once, so THR is empty again when the write to it is over; the interrupt for
- * that is the latch of section 8.5, not a level: set by emptying or by enabling, cleared by reading it.
+ * After National Semiconductor's PC16550D data sheet (1995), sections 8.1-8.6; uartline.c is the
+ * other side. A byte leaves the transmitter at once, so THR is empty again when the write to it is
+ * over; the interrupt for that is the latch of section 8.5, not a level: set by emptying or by
+ * enabling, cleared by reading it.
  */
 #include "machine/device.h"
 
 /* ---- 1. Bits -------------------------------------------------------------------------------- */
 
 enum uart_register { DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCRATCH };
-enum ier { IER_DATA = 1u << 0, IER_THRE = 1u << 1, IER_LINE = 1u << 2, IER_MODEM = 1u << 3, IER_ALL = 0x0F };
+enum ier {
+	IER_DATA = 1u << 0,
+	IER_THRE = 1u << 1,
+	IER_LINE = 1u << 2,
+	IER_MODEM = 1u << 3,
+	IER_ALL = 0x0F
+};
 enum iir {
 	IIR_MODEM = 0x00,
 	IIR_NONE = 0x01,
@@ -29,8 +36,20 @@ enum iir {
 };
 enum fcr { FCR_ENABLE = 1u << 0, FCR_CLEAR_RX = 1u << 1, FCR_TRIGGER = 3u << 6 };
 enum lcr { LCR_DLAB = 1u << 7 };
-enum mcr { MCR_DTR = 1u << 0, MCR_RTS = 1u << 1, MCR_OUT1 = 1u << 2, MCR_OUT2 = 1u << 3, MCR_LOOP = 1u << 4 };
-enum msr { MSR_TERI = 1u << 2, MSR_CTS = 1u << 4, MSR_DSR = 1u << 5, MSR_RI = 1u << 6, MSR_DCD = 1u << 7 };
+enum mcr {
+	MCR_DTR = 1u << 0,
+	MCR_RTS = 1u << 1,
+	MCR_OUT1 = 1u << 2,
+	MCR_OUT2 = 1u << 3,
+	MCR_LOOP = 1u << 4
+};
+enum msr {
+	MSR_TERI = 1u << 2,
+	MSR_CTS = 1u << 4,
+	MSR_DSR = 1u << 5,
+	MSR_RI = 1u << 6,
+	MSR_DCD = 1u << 7
+};
 enum { LSR_ERRORS = LSR_PARITY | LSR_FRAMING | LSR_BREAK };
 
 bool uart_has_fifo(const struct uart *u)
@@ -100,7 +119,7 @@ static uint8_t modem_inputs(const struct uart *u)
 	if (!uart_is_looped(u))
 		return MSR_CTS | MSR_DSR | MSR_DCD;
 	return (uint8_t)((u->mcr & MCR_RTS ? MSR_CTS : 0) | (u->mcr & MCR_DTR ? MSR_DSR : 0) |
-	                 (u->mcr & MCR_OUT1 ? MSR_RI : 0) | (u->mcr & MCR_OUT2 ? MSR_DCD : 0));
+			 (u->mcr & MCR_OUT1 ? MSR_RI : 0) | (u->mcr & MCR_OUT2 ? MSR_DCD : 0));
 }
 
 static void write_mcr(struct uart *u, uint8_t value)
@@ -261,12 +280,12 @@ static void uart_reset(struct machine *m)
 }
 
 const struct device_ops uart_ops = {
-        .name = "uart",
-        .ports = {{0x3F8, 8}},
-        .widest = 1,
-        .reset = uart_reset,
-        .in = uart_in,
-        .out = uart_out,
-        .deadline = uart_deadline,
-        .poll = uart_poll,
+    .name = "uart",
+    .ports = {{0x3F8, 8}},
+    .widest = 1,
+    .reset = uart_reset,
+    .in = uart_in,
+    .out = uart_out,
+    .deadline = uart_deadline,
+    .poll = uart_poll,
 };

@@ -6,16 +6,16 @@
  *   2. Receiving    the FIFO and the character time-out
  *   3. Time         deadlines
  *
- * A host write for each console byte would cost more than the guest's own work.  So bytes wait until the
- * buffer is full, a millisecond has gone by, or the guest falls asleep (machine_flush).
+ * A host write for each console byte would cost more than the guest's own work.  So bytes wait
+ * until the buffer is full, a millisecond has gone by, or the guest falls asleep (machine_flush).
  */
 #include <string.h>
 
 #include "machine/device.h"
 
-#define FLUSH_NS 1000000u        /* a byte waits no longer */
-#define RETRY_NS 10000000u       /* the host took nothing: a stopped terminal */
-#define TIMEOUT_MAX_NS 1000000u  /* of the character time-out, however slow the line is set */
+#define FLUSH_NS 1000000u       /* a byte waits no longer */
+#define RETRY_NS 10000000u      /* the host took nothing: a stopped terminal */
+#define TIMEOUT_MAX_NS 1000000u /* of the character time-out, however slow the line is set */
 #define UART_HZ 1843200u
 
 /* ---- 1. Sending ----------------------------------------------------------------------------- */
@@ -63,7 +63,8 @@ void uart_send(struct machine *m, uint8_t byte)
 static uint64_t character_ns(const struct uart *u)
 {
 	enum { TWO_STOP = 1u << 2, PARITY = 1u << 3 };
-	uint64_t bits = 1u + 5 + (u->lcr & 3u) + (u->lcr & PARITY ? 1 : 0) + (u->lcr & TWO_STOP ? 2 : 1);
+	uint64_t bits =
+	    1u + 5 + (u->lcr & 3u) + (u->lcr & PARITY ? 1 : 0) + (u->lcr & TWO_STOP ? 2 : 1);
 	uint64_t divisor = u->divisor[0] | (uint64_t)u->divisor[1] << 8;
 
 	return bits * 16 * divisor * NS_PER_SECOND / UART_HZ;
