@@ -143,7 +143,11 @@ struct cpu {
 		};
 		volatile uint64_t pending;
 	};
-	int64_t budget;      /* instructions left in this cpu_run() */
+	int64_t budget;      /* instructions left before the loop is to be seen again */
+	int64_t reserve;     /* ... and after that in this cpu_run() */
+	int64_t slice;       /* what cpu_run() was given */
+	uint64_t bounce;     /* memory.h: a value on its way from or to memory */
+	uint32_t linear;     /* memory.h: result of seg_linear_slow() */
 	struct tlb_entry *tlb; /* of the current privilege: tlbs[cpl == 3] */
 	struct jump *jumps;  /* block.h: blocks by linear address */
 	uint32_t jump_key;   /* generation and mode that a jump must agree with */
@@ -161,6 +165,8 @@ struct cpu {
 	bool halted;
 	bool irq_line, nmi_pending, nmi_blocked;
 	bool inhibit;        /* STI / MOV SS shadow: no interrupt before the next instruction is done */
+	bool inhibit_debug;  /* MOV SS, POP SS: no debug trap either */
+	uint32_t flags_seen; /* flags_changed()'s: `flags` at its last call */
 	uint32_t cr0, cr2, cr3, cr4;
 	uint32_t dr[8];
 	uint32_t sysenter_cs, sysenter_esp, sysenter_eip;

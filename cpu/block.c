@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu/block.c - the cache of decoded blocks.
+ *
+ *   1. The cache         arena, hash table, what is known of each page
+ *   2. Jumps             blocks by linear address
+ *   3. Making            build_block(): one page; build_crossing(): one instruction in two pages
+ *   4. Finding           find_block()
+ *   5. Written code      code_written(), cpu_code_written()
+ *
+ * Memory is bounded: one arena of ARENA_BYTES.  When it is full everything is forgotten; that happens only
+ * in find_block(), when no block is running, and is the only way memory is reclaimed.
+ */
+#include "cpu/block.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/decode.h"
+#include "cpu/memory.h"
+
+/* ---- 1. The cache --------------------------------------------------------------------------- */
+
+#define ARENA_BYTES (20u << 20)
+#define BLOCK_INSNS 32u          /* at most; bounds how long an interrupt waits */
+#define BUCKETS 16384u
+#define CODE_UNIT 16u            /* bytes a bit of code_page.map stands for */
+#define KEY_MODE (MODE_CODE32 | MODE_STACK32 | MODE_FLAT | MODE_STEP)
+
+struct block {
+	uint64_t key;            /* offset in guest RAM << 8 | mode */
+	struct block *next;      /* same bucket */
+	const uint8_t *second;   /* crosses pages: the host page of its rest; else NULL */
+	uint16_t bytes;
+	uint8_t insns;           /* handlers to poison, op_block_end included */
+	bool dead;
+	struct insn insn[];      /* ... and room for a struct link */
+};
+_Static_assert(sizeof(struct link) <= sizeof(struct insn), "a link takes an instruction's place");
+
+/* Bytes [first, last] of a page belong to a block. */
+struct code_range {
+	struct code_range *next;
+	struct block *block;
+	uint16_t first, last;
+};
+struct code_page {
+	struct code_range *ranges;
+	uint64_t map[UM_PAGE_SIZE / CODE_UNIT / 64];
+};
+
+struct block_cache {
+	struct decoder decoder;
+	size_t ram_pages;
+	struct code_page **pages;   /* by page of guest RAM; NULL: no decoded code */
+	uint8_t *arena;
+	size_t used;
+	uint64_t jump_pages[512];   /* linear pages (hashed) that c->jumps knows */
+	struct block *bucket[BUCKETS];
+	struct block *scratch;      /* code that is not cached: one instruction */
+};
+
+bool blocks_new(struct cpu *c)
+{
+	struct block_cache *cache = calloc(1, sizeof(*cache));
+
+	c->blocks = cache;
+	if (!cache)
+		return false;
+	decoder_init(&cache->decoder);
+	cache->ram_pages = c->ram_bytes / UM_PAGE_SIZE;
+	cache->pages = calloc(cache->ram_pages + 1, sizeof(*cache->pages));
+	cache->arena = aligned_alloc(64, ARENA_BYTES);
+	cache->scratch = calloc(1, sizeof(struct block) + 3 * sizeof(struct insn));
+	c->jumps = calloc(JUMPS, sizeof(*c->jumps));
+	return cache->pages && cache->arena && cache->scratch && c->jumps;
+}
+
+void blocks_free(struct cpu *c)
+{
+	free(c->jumps);
+	if (!c->blocks)
+		return;
+	free(c->blocks->pages);
+	free(c->blocks->arena);
+	free(c->blocks->scratch);
+	free(c->blocks);
+}
+
+static bool in_ram(const struct cpu *c, const uint8_t *host)
+{
+	return (uintptr_t)host - (uintptr_t)c->ram < c->ram_bytes;
+}
+
+static size_t ram_page(const struct cpu *c, const uint8_t *host)
+{
+	return (size_t)(host - c->ram) / UM_PAGE_SIZE;
+}
+
+bool has_code(const struct cpu *c, const uint8_t *host)
+{
+	return in_ram(c, host) && c->blocks->pages[ram_page(c, host)];
+}
+
+static void *take(struct block_cache *cache, size_t bytes)
+{
+	void *p = cache->arena + cache->used;
+
+	cache->used += (bytes + 15) & ~(size_t)15;
+	return p;
+}
+
+/* Room for the largest block and its bookkeeping? */
+static bool has_room(const struct block_cache *cache)
+{
+	return ARENA_BYTES - cache->used > sizeof(struct block) + (BLOCK_INSNS + 2) * sizeof(struct insn) +
+	                                           2 * (sizeof(struct code_page) + sizeof(struct code_range)) + 128;
+}
+
+static void forget_everything(struct cpu *c)
+{
+	struct block_cache *cache = c->blocks;
+
+	memset(cache->pages, 0, cache->ram_pages * sizeof(*cache->pages));
+	memset(cache->bucket, 0, sizeof(cache->bucket));
+	cache->used = 0;
+	c->patch = NULL;
+	jumps_flush(c);
+}
+
+static struct block **bucket_of(struct block_cache *cache, uint64_t key)
+{
+	uint32_t h = (uint32_t)(key >> 8) * 0x9E3779B1u;
+
+	return &cache->bucket[(h >> 16 ^ key) % BUCKETS];
+}
+
+/* ---- 2. Jumps ------------------------------------------------------------------------------- */
+
+enum { JUMP_MODE_BITS = 8 };
+
+static uint64_t jump_page_bit(uint32_t linear, size_t *word)
+{
+	uint32_t page = linear / UM_PAGE_SIZE;
+
+	*word = page / 64 % 512;
+	return (uint64_t)1 << page % 64;
+}
+
+void jumps_set_mode(struct cpu *c)
+{
+	c->jump_key = (c->jump_key & ~((1u << JUMP_MODE_BITS) - 1)) | c->mode;
+}
+
+void jumps_flush(struct cpu *c)
+{
+	c->jump_key += 1u << JUMP_MODE_BITS;
+	if (c->jump_key >> JUMP_MODE_BITS == 0) { /* generation 0 is that of empty entries */
+		memset(c->jumps, 0, JUMPS * sizeof(*c->jumps));
+		c->jump_key += 1u << JUMP_MODE_BITS;
+	}
+	memset(c->blocks->jump_pages, 0, sizeof(c->blocks->jump_pages));
+	c->events |= EV_CODE;
+}
+
+void jumps_flush_page(struct cpu *c, uint32_t linear)
+{
+	size_t word;
+	uint64_t bit = jump_page_bit(linear, &word);
+
+	if (c->blocks->jump_pages[word] & bit)
+		jumps_flush(c);
+}
+
+static void remember_jump(struct cpu *c, uint32_t linear, const struct insn *insn)
+{
+	struct jump *j = jump_at(c, linear);
+	size_t word;
+	uint64_t bit = jump_page_bit(linear, &word);
+
+	c->blocks->jump_pages[word] |= bit;
+	j->key = (uint64_t)linear << 32 | c->jump_key;
+	j->insn = insn;
+}
+
+/* ---- 3. Making ------------------------------------------------------------------------------ */
+
+static void mark_range(struct code_page *page, unsigned first, unsigned last)
+{
+	for (unsigned unit = first / CODE_UNIT; unit <= last / CODE_UNIT; unit++)
+		page->map[unit / 64] |= (uint64_t)1 << unit % 64;
+}
+
+/* Bytes [first, last] of the page at `host` are part of block b from now on. */
+static void claim(struct cpu *c, const uint8_t *host, unsigned first, unsigned last, struct block *b)
+{
+	struct block_cache *cache = c->blocks;
+	struct code_page **slot = &cache->pages[ram_page(c, host)];
+	struct code_range *range = take(cache, sizeof(*range));
+
+	if (!*slot) {
+		*slot = take(cache, sizeof(**slot));
+		memset(*slot, 0, sizeof(**slot));
+		tlb_protect_host_page(c, host);
+	}
+	*range = (struct code_range){ (*slot)->ranges, b, (uint16_t)first, (uint16_t)last };
+	(*slot)->ranges = range;
+	mark_range(*slot, first, last);
+}
+
+/* Is where the branch i leads, and what follows it, in the block's page?  `start`: the block's offset there. */
+static void find_near(struct insn *i, unsigned start)
+{
+	uint32_t after = start + i->off + i->len;
+
+	if (after < UM_PAGE_SIZE)
+		i->flags |= INSN_FALL_NEAR;
+	if (after + i->imm < UM_PAGE_SIZE)
+		i->flags |= INSN_TAKEN_NEAR;
+}
+
+/* Close a block of n instructions: its end, links, neighbourhood. */
+static void finish_block(struct block *b, unsigned n, unsigned start, bool chain)
+{
+	struct insn *last = &b->insn[n - 1];
+
+	b->bytes = (uint16_t)(last->off + last->len);
+	if (!(last->flags & INSN_END)) {
+		last = &b->insn[n++];
+		memset(last, 0, sizeof(*last));
+		last->fn = chain ? op_block_end : op_block_return;
+		last->off = b->bytes;
+		last->count = (uint8_t)(n - 1);
+		last->flags = INSN_END;
+	}
+	memset(&b->insn[n], 0, sizeof(struct link));
+	find_near(last, start);
+	b->insns = (uint8_t)n;
+}
+
+/* Decode from bytes[0], at most `limit` instructions; returns how many, 0 if the first is not whole. */
+static unsigned decode_run(struct cpu *c, struct insn *insn, const uint8_t *bytes, unsigned avail, unsigned mode,
+                           unsigned limit)
+{
+	unsigned at = 0, n = 0;
+
+	while (n < limit && at < avail) {
+		struct insn *i = &insn[n];
+		if (decode(&c->blocks->decoder, bytes + at, avail - at, mode, c->options, i) == DECODE_MORE)
+			break;
+		i->off = (uint16_t)at;
+		i->count = (uint8_t)(n + 1);
+		at += i->len;
+		n++;
+		if (i->flags & INSN_END)
+			break;
+	}
+	return n;
+}
+
+static unsigned insns_allowed(unsigned mode) { return mode & MODE_STEP ? 1 : BLOCK_INSNS; }
+
+static struct block *add_block(struct cpu *c, struct block *b, unsigned n, const uint8_t *host, unsigned mode)
+{
+	struct block **bucket;
+
+	finish_block(b, n, (unsigned)((uintptr_t)host % UM_PAGE_SIZE), may_chain(mode, c->options));
+	take(c->blocks, sizeof(*b) + (b->insns + 1u) * sizeof(struct insn));
+	b->key = (uint64_t)(host - c->ram) << 8 | mode;
+	b->dead = false;
+	bucket = bucket_of(c->blocks, b->key);
+	b->next = *bucket;
+	*bucket = b;
+	if (c->trace.block)
+		c->trace.block(c->trace.user, c, c->eip);
+	return b;
+}
+
+/* Undefined opcodes have no length: all bytes that may have been looked at count. */
+static unsigned last_byte(const struct block *b, unsigned n, unsigned first, unsigned avail)
+{
+	bool undefined = b->insn[n - 1].fn == op_undefined || b->insn[n - 1].fn == op_too_long;
+	unsigned bytes = b->bytes + (undefined ? INSN_BYTES_MAX - 1 : 0);
+
+	return first + (bytes < avail ? bytes : avail) - 1;
+}
+
+static struct block *build_block(struct cpu *c, const uint8_t *host, unsigned mode)
+{
+	struct block *b = (struct block *)(c->blocks->arena + c->blocks->used);
+	unsigned start = (unsigned)((uintptr_t)host % UM_PAGE_SIZE), avail = UM_PAGE_SIZE - start;
+	unsigned n = decode_run(c, b->insn, host, avail, mode, insns_allowed(mode));
+
+	if (!n)
+		return NULL;
+	b->second = NULL;
+	add_block(c, b, n, host, mode);
+	claim(c, host, start, last_byte(b, n, start, avail), b);
+	return b;
+}
+
+/* One instruction whose rest is in the page behind `second`. */
+static struct block *build_crossing(struct cpu *c, const uint8_t *host, const uint8_t *second, unsigned mode)
+{
+	struct block *b = (struct block *)(c->blocks->arena + c->blocks->used);
+	unsigned start = (unsigned)((uintptr_t)host % UM_PAGE_SIZE), first = UM_PAGE_SIZE - start;
+	uint8_t bytes[INSN_BYTES_MAX];
+
+	memcpy(bytes, host, first);
+	memcpy(bytes + first, second, INSN_BYTES_MAX - first);
+	decode_run(c, b->insn, bytes, INSN_BYTES_MAX, mode, 1);
+	b->second = second;
+	add_block(c, b, 1, host, mode);
+	claim(c, host, start, UM_PAGE_SIZE - 1, b);
+	claim(c, second, 0, INSN_BYTES_MAX - first - 1, b);
+	return b;
+}
+
+/* ---- 4. Finding ----------------------------------------------------------------------------- */
+
+static void kill_block(struct block_cache *cache, struct block *b)
+{
+	struct block **p = bucket_of(cache, b->key);
+
+	while (*p && *p != b)
+		p = &(*p)->next;
+	if (*p)
+		*p = b->next;
+	b->dead = true;
+	for (unsigned n = 0; n < b->insns; n++)
+		b->insn[n].fn = op_stale;
+}
+
+/* Code that is not cached: gather its bytes, decode one instruction. */
+static struct block *scratch_block(struct cpu *c, uint32_t linear, unsigned mode)
+{
+	struct block *b = c->blocks->scratch;
+	uint8_t bytes[INSN_BYTES_MAX];
+
+	mode |= MODE_STEP;
+	b->second = NULL;
+	for (unsigned have = 0; have < INSN_BYTES_MAX;) {
+		uint32_t at = linear + have;
+		unsigned end = UM_PAGE_SIZE - at % UM_PAGE_SIZE;
+		const uint8_t *host;
+		um_gpa gpa = 0;
+
+		if (!fetch_page(c, at, &host, &gpa))
+			return NULL;
+		for (; end && have < INSN_BYTES_MAX; end--, have++, gpa++)
+			bytes[have] = host ? *host++ : fetch_io_byte(c, gpa);
+		if (decode_run(c, b->insn, bytes, have, mode, 1))
+			break;
+	}
+	finish_block(b, 1, linear % UM_PAGE_SIZE, false);
+	return b;
+}
+
+static struct block *cached_block(struct cpu *c, uint32_t linear, const uint8_t *host, unsigned mode)
+{
+	struct block_cache *cache = c->blocks;
+	uint64_t key = (uint64_t)(host - c->ram) << 8 | mode;
+	struct block *b = *bucket_of(cache, key);
+	const uint8_t *second = NULL;
+	um_gpa gpa;
+
+	while (b && b->key != key)
+		b = b->next;
+	if (b && !b->second)
+		return b;
+	if (!has_room(cache)) {
+		forget_everything(c);
+		b = NULL;
+	}
+	if (!b) {
+		b = build_block(c, host, mode);
+		if (b)
+			return b;
+	}
+	/* The second page's translation counts each time. */
+	if (!fetch_page(c, (linear | ~PAGE_MASK) + 1, &second, &gpa))
+		return NULL;
+	if (b && b->second == second)
+		return b;
+	if (b)
+		kill_block(cache, b);
+	if (!second || !in_ram(c, second))
+		return scratch_block(c, linear, mode);
+	return build_crossing(c, host, second, mode);
+}
+
+static struct block *block_here(struct cpu *c, uint32_t linear, unsigned mode)
+{
+	const uint8_t *host;
+	um_gpa gpa;
+
+	if (!fetch_page(c, linear, &host, &gpa))
+		return NULL;
+	if (!host || !in_ram(c, host) || !(c->options & CPU_OPT_BLOCKS))
+		return scratch_block(c, linear, mode);
+	return cached_block(c, linear, host, mode);
+}
+
+const struct insn *find_block(struct cpu *c, unsigned extra)
+{
+	unsigned mode = (c->mode | extra) & KEY_MODE;
+	const struct cpu_segment *cs = &c->seg[CPU_CS];
+	uint32_t linear = cs->base + c->eip;
+	struct block *b;
+
+	c->block_eip = c->eip;
+	if (!(mode & MODE_FLAT) && c->eip > cs->limit) {
+		fault(c, EXC_GP, 0);
+		return NULL;
+	}
+	b = block_here(c, linear, mode);
+	/* A segment's end inside the block: one instruction at a time finds the one that crosses it. */
+	if (b && !(mode & MODE_FLAT) && b->bytes - 1u > cs->limit - c->eip && !(mode & MODE_STEP)) {
+		mode |= MODE_STEP;
+		b = block_here(c, linear, mode);
+	}
+	if (!b)
+		return NULL;
+	if (!(mode & MODE_FLAT) && b->bytes - 1u > cs->limit - c->eip) {
+		fault(c, EXC_GP, 0);
+		return NULL;
+	}
+	if (mode & MODE_FLAT && !(mode & MODE_STEP) && !b->second && b != c->blocks->scratch) {
+		remember_jump(c, linear, b->insn);
+		if (c->patch)
+			*c->patch = b->insn;
+	}
+	c->patch = NULL;
+	return b->insn;
+}
+
+/* ---- 5. Written code ------------------------------------------------------------------------ */
+
+static bool map_overlaps(const struct code_page *page, unsigned first, unsigned last)
+{
+	for (unsigned unit = first / CODE_UNIT; unit <= last / CODE_UNIT; unit++)
+		if (page->map[unit / 64] >> unit % 64 & 1)
+			return true;
+	return false;
+}
+
+void code_written(struct cpu *c, const uint8_t *host, unsigned bytes)
+{
+	struct code_page **slot, *page;
+	unsigned first = (unsigned)((uintptr_t)host % UM_PAGE_SIZE), last = first + bytes - 1;
+
+	if (!in_ram(c, host) || !bytes)
+		return;
+	slot = &c->blocks->pages[ram_page(c, host)];
+	page = *slot;
+	if (!page || !map_overlaps(page, first, last))
+		return;
+	memset(page->map, 0, sizeof(page->map));
+	for (struct code_range **p = &page->ranges; *p;) {
+		struct code_range *r = *p;
+		if (!r->block->dead && r->first <= last && r->last >= first)
+			kill_block(c->blocks, r->block);
+		if (r->block->dead) {
+			*p = r->next;
+			continue;
+		}
+		mark_range(page, r->first, r->last);
+		p = &r->next;
+	}
+	if (!page->ranges)
+		*slot = NULL;
+}
+
+void cpu_code_written(struct cpu *c, const uint8_t *host, size_t bytes)
+{
+	while (bytes) {
+		size_t left = UM_PAGE_SIZE - (uintptr_t)host % UM_PAGE_SIZE;
+		size_t piece = bytes < left ? bytes : left;
+		code_written(c, host, (unsigned)piece);
+		host += piece;
+		bytes -= piece;
+	}
+}
+
+enum run op_stale(struct cpu *c, const struct insn *i)
+{
+	c->eip = insn_eip(c, i);
+	c->budget -= i->count - 1;
+	c->patch = NULL;
+	return RUN_BLOCK;
+}
