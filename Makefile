@@ -30,6 +30,8 @@ SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recove
 # The core is freestanding: no libc header, no libc call.
 CORE_FLAGS := -ffreestanding -fno-stack-protector
 HOST_FLAGS := -D_GNU_SOURCE
+# The processor's handlers leave by jumps: nothing may need a frame of its own there.
+CPU_FLAGS  := -fno-stack-protector -foptimize-sibling-calls -fomit-frame-pointer -fcf-protection=none
 LIBS       := -lZydis -lz -llzma -lzstd -llz4 -lpthread
 
 # ---- 2. What there is ----------------------------------------------------------------------------
@@ -65,6 +67,8 @@ $(BUILD)/umbra: $(call obj,$(CLI_SRC)) $(BUILD)/libvm.a $(BUILD)/libumbra.a
 
 $(BUILD)/shadow/%.o: shadow/%.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(CORE_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
+$(BUILD)/cpu/%.o: cpu/%.c $(BUILD)/flags
+	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(if $(SAN),,$(CPU_FLAGS)) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/%.o: %.S $(BUILD)/flags
