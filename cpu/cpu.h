@@ -32,6 +32,7 @@ struct cpu_bus {
 	void (*mmio_write)(void *user, um_gpa gpa, unsigned bytes, uint64_t value);
 	int (*ack_irq)(void *user);      /* INTA cycle: vector 0..255; -1: the line fell meanwhile */
 	uint64_t (*tsc)(void *user);     /* what RDTSC returns */
+	void (*ferr)(void *user);        /* x87 exception with CR0.NE clear: IRQ 13; NULL: #MF instead */
 	/* INT n is about to be executed by software (may be NULL).  true: it was a hypercall, carried out;
 	 * go on after the instruction.  VMCALL/VMMCALL ask with vector 0x100 before they raise #UD. */
 	bool (*software_int)(void *user, struct cpu *cpu, unsigned vector);
