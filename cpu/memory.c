@@ -14,6 +14,7 @@
  * decoded code in that host page).
  */
 #include "cpu/block.h"
+#include "cpu/fpu.h"
 #include "cpu/memory.h"
 
 /* ---- 1. Translation ------------------------------------------------------------------------- */
@@ -82,6 +83,7 @@ static void read_in_page(struct cpu *c, const struct page *p, uint8_t *buf, unsi
 		memcpy(buf, p->host, bytes);
 		return;
 	}
+	fpu_leave(c);
 	for (unsigned at = 0, piece; at < bytes; at += piece) {
 		piece = io_piece(bytes - at);
 		uint64_t value = c->bus.mmio_read(c->bus.user, p->gpa + at, piece);
@@ -92,6 +94,7 @@ static void read_in_page(struct cpu *c, const struct page *p, uint8_t *buf, unsi
 static void write_in_page(struct cpu *c, const struct page *p, const uint8_t *buf, unsigned bytes)
 {
 	if (p->backing == IO) {
+		fpu_leave(c);
 		for (unsigned at = 0, piece; at < bytes; at += piece) {
 			uint64_t value = 0;
 			piece = io_piece(bytes - at);
@@ -269,7 +272,11 @@ bool fetch_page(struct cpu *c, uint32_t linear, const uint8_t **host, um_gpa *gp
 	return true;
 }
 
-uint8_t fetch_io_byte(struct cpu *c, um_gpa gpa) { return (uint8_t)c->bus.mmio_read(c->bus.user, gpa, 1); }
+uint8_t fetch_io_byte(struct cpu *c, um_gpa gpa)
+{
+	fpu_leave(c);
+	return (uint8_t)c->bus.mmio_read(c->bus.user, gpa, 1);
+}
 
 uint8_t *tlb_direct(struct cpu *c, uint32_t linear, bool write)
 {

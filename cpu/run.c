@@ -9,6 +9,7 @@
  *   5. Lines         IRQ, NMI, kick
  */
 #include "cpu/block.h"
+#include "cpu/fpu.h"
 #include "cpu/memory.h"
 
 /* ---- 1. Raising ----------------------------------------------------------------------------- */
@@ -315,6 +316,7 @@ enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 		if (unlikely(!run_block(c, extra)))
 			break;
 	}
+	fpu_leave(c);
 	c->instructions += used(c);
 	c->budget = c->reserve = c->slice = 0;
 	return (enum cpu_exit)c->exit;

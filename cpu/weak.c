@@ -6,16 +6,9 @@
 
 #define WEAK __attribute__((weak))
 WEAK insn_fn *select_system(const struct decoded *d, struct insn *i) { return (void)d, (void)i, NULL; }
-WEAK insn_fn *select_fpu(const struct decoded *d, struct insn *i) { return (void)d, (void)i, NULL; }
-WEAK insn_fn *select_simd(const struct decoded *d, struct insn *i) { return (void)d, (void)i, NULL; }
 WEAK bool deliver_exception(struct cpu *c) { return (void)c, false; }
 WEAK bool deliver_external(struct cpu *c, unsigned vector) { return (void)c, (void)vector, false; }
 WEAK uint32_t debug_match(const struct cpu *c, uint32_t linear, unsigned bytes, unsigned type)
 {
 	return (void)c, (void)linear, (void)bytes, (void)type, 0u;
 }
-WEAK bool fpu_new(struct cpu *c) { return (void)c, true; }
-WEAK void fpu_free(struct cpu *c) { (void)c; }
-WEAK void fpu_reset(struct cpu *c) { (void)c; }
-WEAK void fpu_save(struct cpu *c, uint8_t image[512]) { (void)c, (void)image; }
-WEAK void fpu_load(struct cpu *c, const uint8_t image[512]) { (void)c, (void)image; }
