@@ -4,7 +4,7 @@
  *
  *   1. Tables        the LDT and the page map that both sides share
  *   2. Exceptions    the signal handler's C half
- *   3. Set-up        low memory, LDT, signal stack
+ *   3. Set-up        low memory, LDT, signals
  *   4. Running       one batch
  *
  * One native exists at a time: the handler has only the fixed addresses of native_layout.h to find it by.
@@ -178,15 +178,19 @@ static bool install_ldt(void)
 	return true;
 }
 
-static bool install_signals(struct native *n)
+static bool install_stack(struct native *n)
 {
 	size_t bytes = 256 * 1024; /* AVX-512 and AMX make signal frames large */
 	stack_t stack = { .ss_size = bytes };
-	struct sigaction action;
 
 	n->signal_stack = stack.ss_sp = malloc(bytes);
-	if (!stack.ss_sp || sigaltstack(&stack, &n->old_stack))
-		return false;
+	return stack.ss_sp && !sigaltstack(&stack, &n->old_stack);
+}
+
+bool native_arm(struct native *n)
+{
+	struct sigaction action;
+
 	memset(&action, 0, sizeof action);
 	action.sa_sigaction = native_signal;
 	action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
@@ -194,6 +198,12 @@ static bool install_signals(struct native *n)
 		if (sigaction(signals[i], &action, &n->old_action[i]))
 			return false;
 	return true;
+}
+
+void native_disarm(struct native *n)
+{
+	for (unsigned i = 0; i < 5; i++)
+		sigaction(signals[i], &n->old_action[i], NULL);
 }
 
 static bool prepare_control(void)
@@ -208,7 +218,7 @@ static bool prepare_control(void)
 	put64(NATIVE_CTL_LEAVE, (uint64_t)(uintptr_t)native_leave);
 	put32(NATIVE_CTL_ENTRY, (uint32_t)(NATIVE_LANDING + (native_loop_next - native_loop)));
 	memcpy(low(NATIVE_CONTROL + NATIVE_CTL_ENTRY + 4), &cs, 2);
-	return true;
+	return mprotect(low(NATIVE_LANDING), 4096, PROT_READ | PROT_EXEC) == 0;
 }
 
 static const char *set_up(struct native *n)
@@ -221,8 +231,8 @@ static const char *set_up(struct native *n)
 		return "memory below 4 GiB, writable and executable, is not to be had";
 	if (!install_ldt())
 		return "modify_ldt is refused";
-	if (!install_signals(n) || !prepare_control())
-		return "signal handlers are refused";
+	if (!install_stack(n) || !prepare_control())
+		return "a signal stack is refused";
 	return NULL;
 }
 
@@ -241,13 +251,11 @@ void native_close(struct native *n)
 {
 	if (!n)
 		return;
-	for (unsigned i = 0; i < 5; i++)
-		if (n->old_action[i].sa_handler || n->signal_stack)
-			sigaction(signals[i], &n->old_action[i], NULL);
 	if (n->signal_stack)
 		sigaltstack(&n->old_stack, NULL);
 	free(n->signal_stack);
-	munmap(low(NATIVE_ARENA), NATIVE_CASES + 0x10000 - NATIVE_ARENA);
+	munmap(low(NATIVE_ARENA), NATIVE_DATA + NATIVE_DATA_BYTES - NATIVE_ARENA);
+	munmap(low(NATIVE_CONTROL), NATIVE_CASES + 0x10000 - NATIVE_CONTROL);
 	free(n);
 }
 
@@ -292,6 +300,8 @@ struct native *native_open(const char **why)
 }
 
 void native_close(struct native *n) { (void)n; }
+bool native_arm(struct native *n) { (void)n; return false; }
+void native_disarm(struct native *n) { (void)n; }
 uint8_t *native_code(struct native *n) { (void)n; return NULL; }
 uint8_t *native_data(struct native *n) { (void)n; return NULL; }
 void native_run(struct native *n, struct native_batch *batch) { (void)n; (void)batch; }

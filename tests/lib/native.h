@@ -89,6 +89,10 @@ struct native;
 /* NULL: this host cannot; *why says so in one line. */
 struct native *native_open(const char **why);
 void native_close(struct native *n);
+/* Take the signals of exceptions, and give them back: between the two native_run() works.  (cmocka takes
+ * them itself around every test, so each test arms.) */
+bool native_arm(struct native *n);
+void native_disarm(struct native *n);
 /* The code bytes (NATIVE_CODE_BYTES) and data bytes (NATIVE_DATA_BYTES; absent pages must not be touched,
  * read-only ones only through native_set_readonly()). */
 uint8_t *native_code(struct native *n);

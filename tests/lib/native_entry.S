@@ -137,8 +137,12 @@ native_loop_end:
 	.text
 	.globl native_signal
 	.type native_signal, @function
-	/* (signal, siginfo, ucontext): C code needs its thread pointer back before anything else. */
+	/* (signal, siginfo, ucontext): C code needs its thread pointer back before anything else, and no
+	 * alignment check, which the kernel leaves on. */
 native_signal:
+	pushf
+	andl $~0x40000, (%rsp)
+	popf
 	push %rdi
 	push %rsi
 	push %rdx

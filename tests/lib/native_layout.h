@@ -22,9 +22,9 @@
 #define NATIVE_TAKEN (NATIVE_LANDING + 0x20)   /* ... when a branch went elsewhere */
 #define NATIVE_DATA (NATIVE_ARENA + 0x10000)   /* operands */
 #define NATIVE_DATA_BYTES 0x10000
-/* Host only; umbra has nothing there. */
-#define NATIVE_CONTROL (NATIVE_ARENA + 0x40000)
-#define NATIVE_CASES (NATIVE_ARENA + 0x50000)
+/* Host only; umbra has nothing there.  Far away: BTS with a wild bit number reaches 256 MiB. */
+#define NATIVE_CONTROL 0x40000000
+#define NATIVE_CASES (NATIVE_CONTROL + 0x10000)
 #define NATIVE_CASES_MAX 32
 
 /* ---- 2. The control page -------------------------------------------------------------------- */

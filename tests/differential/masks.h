@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/differential/masks.h - what the manuals leave undefined, so that instructions.c does not compare it.
+ *
+ *   1. Flags
+ *   2. Shifts           by count
+ *   3. x87 pointers     in registers and where an instruction stores them
+ *
+ * "SDM": Intel's manual, "APM": AMD's.  Nothing is masked because umbra or one processor differs.
+ */
+#ifndef TESTS_DIFFERENTIAL_MASKS_H
+#define TESTS_DIFFERENTIAL_MASKS_H
+
+#include <string.h>
+
+#include "cpu/internal.h"
+#include "tests/lib/native_states.h"
+
+/* ---- 1. Flags ------------------------------------------------------------------------------- */
+
+/* Left undefined whatever the operands (SDM vol. 2, "Flags Affected" of each). */
+static const struct { ZydisMnemonic mnemonic; uint32_t flags; } undefined_flags[] = {
+	{ ZYDIS_MNEMONIC_AND, FL_AF }, { ZYDIS_MNEMONIC_OR, FL_AF }, { ZYDIS_MNEMONIC_XOR, FL_AF },
+	{ ZYDIS_MNEMONIC_TEST, FL_AF },
+	{ ZYDIS_MNEMONIC_MUL, FL_SF | FL_ZF | FL_AF | FL_PF },
+	{ ZYDIS_MNEMONIC_IMUL, FL_SF | FL_ZF | FL_AF | FL_PF },
+	{ ZYDIS_MNEMONIC_DIV, FL_STATUS }, { ZYDIS_MNEMONIC_IDIV, FL_STATUS },
+	{ ZYDIS_MNEMONIC_BSF, FL_CF | FL_OF | FL_SF | FL_AF | FL_PF },
+	{ ZYDIS_MNEMONIC_BSR, FL_CF | FL_OF | FL_SF | FL_AF | FL_PF },
+	{ ZYDIS_MNEMONIC_BT, FL_OF | FL_SF | FL_AF | FL_PF },
+	{ ZYDIS_MNEMONIC_BTS, FL_OF | FL_SF | FL_AF | FL_PF },
+	{ ZYDIS_MNEMONIC_BTR, FL_OF | FL_SF | FL_AF | FL_PF },
+	{ ZYDIS_MNEMONIC_BTC, FL_OF | FL_SF | FL_AF | FL_PF },
+	{ ZYDIS_MNEMONIC_AAA, FL_OF | FL_SF | FL_ZF | FL_PF },
+	{ ZYDIS_MNEMONIC_AAS, FL_OF | FL_SF | FL_ZF | FL_PF },
+	{ ZYDIS_MNEMONIC_AAM, FL_OF | FL_AF | FL_CF }, { ZYDIS_MNEMONIC_AAD, FL_OF | FL_AF | FL_CF },
+	{ ZYDIS_MNEMONIC_DAA, FL_OF }, { ZYDIS_MNEMONIC_DAS, FL_OF },
+};
+
+/* ---- 2. Shifts ------------------------------------------------------------------------------ */
+
+struct shift { uint32_t count, bits; };
+
+static struct shift shift_of(const struct native_form *form, const struct native_regs *in)
+{
+	uint32_t count = 1;
+
+	for (unsigned i = 1; i < form->z.operand_count; i++)
+		if (form->op[i].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+			count = (uint32_t)form->op[i].imm.value.u;
+		else if (form->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		         form->op[i].reg.value == ZYDIS_REGISTER_CL)
+			count = in->gpr[CPU_ECX];
+	return (struct shift){ count & 31, form->op[0].size };
+}
+
+/* SDM vol. 2, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR, SHLD, SHRD: OF for counts but 1, AF, and CF once every
+ * bit has been shifted out. */
+static uint32_t undefined_by_shift(const struct native_form *form, const struct native_regs *in)
+{
+	struct shift s = shift_of(form, in);
+	uint32_t mask = s.count > 1 ? FL_OF : 0;
+
+	switch ((int)form->z.mnemonic) {
+	case ZYDIS_MNEMONIC_SHL: case ZYDIS_MNEMONIC_SHR:
+		if (s.count >= s.bits)
+			mask |= FL_CF;
+		return s.count ? mask | FL_AF : 0;
+	case ZYDIS_MNEMONIC_SAR:
+		return s.count ? mask | FL_AF : 0;
+	case ZYDIS_MNEMONIC_ROL: case ZYDIS_MNEMONIC_ROR: case ZYDIS_MNEMONIC_RCL: case ZYDIS_MNEMONIC_RCR:
+		return mask;
+	case ZYDIS_MNEMONIC_SHLD: case ZYDIS_MNEMONIC_SHRD:
+		if (s.count > s.bits)
+			return FL_STATUS;
+		return s.count ? mask | FL_AF : 0;
+	default:
+		return 0;
+	}
+}
+
+/* SHLD and SHRD by more than the operand's size leave the destination undefined, too. */
+static bool result_undefined(const struct native_form *form, const struct native_regs *in)
+{
+	struct shift s;
+
+	if (!form->known || (form->z.mnemonic != ZYDIS_MNEMONIC_SHLD && form->z.mnemonic != ZYDIS_MNEMONIC_SHRD))
+		return false;
+	s = shift_of(form, in);
+	return s.count > s.bits;
+}
+
+/* The flags to compare after `form` ran to its end. */
+static uint32_t flags_mask(const struct native_form *form, const struct native_regs *in)
+{
+	uint32_t undefined = 0;
+
+	if (!form->known)
+		return ~0u;
+	for (unsigned i = 0; i < sizeof undefined_flags / sizeof *undefined_flags; i++)
+		if (undefined_flags[i].mnemonic == form->z.mnemonic)
+			undefined = undefined_flags[i].flags;
+	return ~(undefined | undefined_by_shift(form, in));
+}
+
+/* ---- 3. x87 pointers ------------------------------------------------------------------------ */
+
+/* FOP, FIP, FDP: some processors keep them only for instructions that raise an exception (APM vol. 2,
+ * 11.4.4); MXCSR_MASK: the processor's own.  Bytes 288-511 belong to 64-bit mode and to software. */
+static void mask_image(uint8_t *image)
+{
+	memset(image + 6, 0, 18);
+	memset(image + 28, 0, 4);
+	for (unsigned i = 0; i < 8; i++)
+		memset(image + 32 + 16 * i + 10, 0, 6);
+	memset(image + 288, 0, 224);
+}
+
+/* The same fields where an instruction stores them: [first, first + bytes) of the operand. */
+static bool masked_store(const struct native_form *form, uint32_t *first, uint32_t *bytes)
+{
+	bool narrow = form->z.operand_width == 16;
+
+	switch ((int)form->z.mnemonic) {
+	case ZYDIS_MNEMONIC_FNSTENV:
+	case ZYDIS_MNEMONIC_FNSAVE:
+		*first = narrow ? 6 : 12;
+		*bytes = narrow ? 8 : 16;
+		return true;
+	case ZYDIS_MNEMONIC_FXSAVE:
+		*first = 6;
+		*bytes = 26; /* with MXCSR in between, which is compared as a register */
+		return true;
+	default:
+		return false;
+	}
+}
+
+#endif
