@@ -363,6 +363,7 @@ void sync_all(struct um *um);
 void forget_unsync(struct um *um, um_gfn gfn);
 
 /* told.c */
+#define SLOT_DIVERGED UINT32_MAX /* um->kernel_slot: roots lead to different tables here */
 void told_linked(struct um *um, unsigned index, const struct table *child);
 bool told_in_step(const struct um *um, unsigned index, const struct table *child);
 void drop_user_half(struct um *um, struct table *root);

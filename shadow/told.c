@@ -13,8 +13,6 @@
  */
 #include "core.h"
 
-#define DIVERGED UINT32_MAX /* roots lead to different tables here */
-
 /* ---- 1. In step ----------------------------------------------------------------------------- */
 
 /* Top-level entries below this one hold user addresses.  No split known yet: all of them do. */
@@ -60,10 +58,10 @@ void told_linked(struct um *um, unsigned index, const struct table *child)
 	uint32_t id = table_id(um, child), *known = &um->kernel_slot[index];
 	const struct table *other;
 
-	if (*known == id || *known == DIVERGED)
+	if (*known == id || *known == SLOT_DIVERGED)
 		return;
 	other = *known ? table_at(um, *known) : NULL;
-	*known = other && other->spte && other->nparents ? DIVERGED : id;
+	*known = other && other->spte && other->nparents ? SLOT_DIVERGED : id;
 }
 
 /* The one table all roots lead to for gva; NULL with *diverged: look at every root. */
@@ -73,7 +71,7 @@ static struct table *kernel_table(const struct um *um, um_gva gva, bool *diverge
 	uint32_t id = um->kernel_slot[index_at(um, top, gva)];
 	struct table *t;
 
-	*diverged = id == DIVERGED;
+	*diverged = id == SLOT_DIVERGED;
 	if (!id || *diverged)
 		return NULL;
 	t = table_at(um, id);
