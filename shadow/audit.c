@@ -129,9 +129,12 @@ static bool check_child(struct audit *a, const struct table *t, unsigned index)
 		if (!(gpte & GPTE_PRESENT) || upper_reserved(um, t, gpte))
 			return broken(a, 12, "the guest's upper entry leads nowhere");
 		if (t->flags & TABLE_NO_AD)
-			gpte |= GPTE_ACCESSED | (child->role & ROLE_DIRTY ? GPTE_DIRTY : 0u);
+			gpte |= GPTE_ACCESSED | GPTE_DIRTY;
 		if (!(gpte & GPTE_ACCESSED))
 			return broken(a, 4, "upper entry though the guest's is not Accessed");
+		/* Dirty set through another role is found at the next write through this one. */
+		if ((child->role & ROLE_DIRECT) && !(child->role & ROLE_DIRTY))
+			gpte &= ~(uint64_t)GPTE_DIRTY;
 	}
 	if (!child_key(um, &parent, index, gpte, &key) || !has_key(um, child, &key))
 		return broken(a, 12, "upper entry leads to the wrong table");

@@ -201,13 +201,14 @@ static int map_frame(struct um *um, struct walk *w, struct um_map *map, bool ins
 /* The host's word on the frame, before anything is changed. */
 static enum um_grant ask_grant(struct um *um, const struct walk *w)
 {
-	/* A dirty page may be mapped writable at once, but not if the tables forbid it (D21). */
 	bool dirty = w->leaf == um->fmt->levels || (w->want[w->leaf] & GPTE_DIRTY);
-	bool write = (w->access & UM_WRITE) || (dirty && (w->rights & GPTE_WRITE));
+	/* Asked for writing only if the entry will be writable: not for a read of a dirty page that the
+	 * tables forbid to write (D21). */
+	unsigned rights = leaf_rights(um->mode & UM_MODE_WP, w->rights, dirty, w->access);
 
 	if (w->gfn >= um->max_gfn)
 		return UM_GRANT_REFUSED;
-	return borrow_frame(um, w->gfn, write);
+	return borrow_frame(um, w->gfn, rights & UM_WRITE);
 }
 
 static int try_demand(struct um *um, struct walk *w, struct um_map *map, bool insist)

@@ -148,7 +148,7 @@ struct fake *fake_new(uint64_t frames, enum um_learn learn, uint32_t options, ui
 	f->epoch = calloc(frames, sizeof *f->epoch);
 	f->config = (struct um_config){
 		.ops = &ops, .user = f, .format = &um_format_i386, .learn = learn, .options = options,
-		.max_gfn = learn == UM_LEARN_TOLD ? frames : 1u << 20, .max_tables = max_tables, .max_roots = max_roots, .prefetch = 8,
+		.max_gfn = learn == UM_LEARN_TOLD ? frames : 2 * frames, .max_tables = max_tables, .max_roots = max_roots, .prefetch = 8,
 		.user_end = 0xC0000000u,
 	};
 	size = um_size(&f->config);
