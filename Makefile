@@ -57,7 +57,7 @@ BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
 
 # ---- 3. Building ---------------------------------------------------------------------------------
 
-all: $(BUILD)/libumbra.a $(BUILD)/umbra
+all: $(BUILD)/libumbra.a $(BUILD)/umbra guests
 
 $(BUILD)/libumbra.a: $(call obj,$(CORE_SRC))
 $(BUILD)/libvm.a: $(call obj,$(VM_SRC))
@@ -76,6 +76,32 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/%.o: %.S $(BUILD)/flags
 	$(call say,AS,$@) mkdir -p $(@D); $(CC) -Iinclude -I. -MMD -MP -c -o $@ $<
+
+# Our own guests: 32-bit multiboot images, freestanding, so that no 32-bit C library is needed.  Only
+# where the compiler makes x86 code.  make GUEST_CC=clang
+GUEST_CC    ?= $(CC)
+GUEST_FLAGS := -m32 -march=i686 -O2 -std=gnu11 $(WARN) -ffreestanding -fno-pic -fno-pie \
+               -fno-stack-protector -fno-asynchronous-unwind-tables -fno-builtin -mgeneral-regs-only \
+               -fcf-protection=none -I. -MMD -MP
+GUEST_LIB   := guests/common/start.S guests/common/entry.S guests/common/trap.c guests/common/console.c
+GUEST_BAD   := $(basename $(wildcard guests/bad/*.S guests/bad/*.c))
+GUESTS      := $(addprefix $(BUILD)/,guests/hello guests/access $(GUEST_BAD))
+guestobj     = $(addprefix $(BUILD)/guests/obj/,$(addsuffix .o,$(basename $(1))))
+GUEST_LINK  := -m32 -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-T,guests/common/guest.ld
+
+.PHONY: guests
+guests: $(if $(filter x86_64 i%86,$(shell uname -m)),$(GUESTS))
+
+$(BUILD)/guests/obj/%.o: %.c
+	$(call say,GUESTCC,$@) mkdir -p $(@D); $(GUEST_CC) $(GUEST_FLAGS) -c -o $@ $<
+$(BUILD)/guests/obj/%.o: %.S
+	$(call say,GUESTAS,$@) mkdir -p $(@D); $(GUEST_CC) -m32 -I. -MMD -MP -c -o $@ $<
+$(BUILD)/guests/hello: $(call guestobj,$(GUEST_LIB) $(wildcard guests/hello/*.c guests/hello/*.S))
+$(BUILD)/guests/access: $(call guestobj,$(GUEST_LIB) $(wildcard guests/access/*.c guests/access/*.S))
+$(BUILD)/guests/bad/random-tables: $(call guestobj,$(GUEST_LIB))
+$(addprefix $(BUILD)/,$(GUEST_BAD)): $(BUILD)/%: $(BUILD)/guests/obj/%.o
+$(GUESTS): guests/common/guest.ld
+	$(call say,GUESTLD,$@) mkdir -p $(@D); $(GUEST_CC) $(GUEST_LINK) -o $@ $(filter %.o,$^)
 
 # Other flags: everything is built again.
 $(BUILD)/flags: force

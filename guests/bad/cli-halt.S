@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * guests/bad/cli-halt.S - halts with interrupts off, as a kernel does that cannot power the machine off.
+ */
+#include "guests/bad/bad.h"
+
+	cli
+1:	hlt
+	jmp	1b
