@@ -18,6 +18,7 @@
 
 #include "cpu/decode.h"
 #include "cpu/memory.h"
+#include "cpu/op_tables.h"
 
 /* ---- 1. The cache --------------------------------------------------------------------------- */
 
@@ -220,7 +221,7 @@ static void find_near(struct insn *i, unsigned start)
 }
 
 /* Close a block of n instructions: its end, links, neighbourhood. */
-static void finish_block(struct block *b, unsigned n, unsigned start, bool chain)
+static void finish_block(struct block *b, unsigned n, unsigned start, bool chain, bool fuse)
 {
 	struct insn *last = &b->insn[n - 1];
 
@@ -232,6 +233,11 @@ static void finish_block(struct block *b, unsigned n, unsigned start, bool chain
 		last->off = b->bytes;
 		last->count = (uint8_t)(n - 1);
 		last->flags = INSN_END;
+	}
+	if (fuse && n > 1) {
+		insn_fn *both = fused_handler(last[-1].fn, last->fn);
+		if (both)
+			last[-1].fn = both;
 	}
 	memset(&b->insn[n], 0, sizeof(struct link));
 	find_near(last, start);
@@ -264,7 +270,8 @@ static struct block *add_block(struct cpu *c, struct block *b, unsigned n, const
 {
 	struct block **bucket;
 
-	finish_block(b, n, (unsigned)((uintptr_t)host % UM_PAGE_SIZE), may_chain(mode, c->options));
+	finish_block(b, n, (unsigned)((uintptr_t)host % UM_PAGE_SIZE), may_chain(mode, c->options),
+	             may_chain(mode, c->options) && c->options & CPU_OPT_FUSE);
 	take(c->blocks, sizeof(*b) + (b->insns + 1u) * sizeof(struct insn));
 	b->key = (uint64_t)(host - c->ram) << 8 | mode;
 	b->dead = false;
@@ -352,7 +359,7 @@ static struct block *scratch_block(struct cpu *c, uint32_t linear, unsigned mode
 		if (decode_run(c, b->insn, bytes, have, mode, 1))
 			break;
 	}
-	finish_block(b, 1, linear % UM_PAGE_SIZE, false);
+	finish_block(b, 1, linear % UM_PAGE_SIZE, false, false);
 	return b;
 }
 

@@ -205,8 +205,19 @@ FORCE_INLINE enum run go_linked(struct cpu *c, const struct insn *i, uint32_t ta
 	return RUN_BLOCK;
 }
 
+/* A branch by i->imm from what follows it, chained. */
+FORCE_INLINE enum run branch(struct cpu *c, const struct insn *i, bool taken)
+{
+	if (taken)
+		return go_linked(c, i, next_eip(c, i) + i->imm, true);
+	return go_linked(c, i, next_eip(c, i), false);
+}
+
 /* ---- 5. Tables ------------------------------------------------------------------------------ */
 
+#define CONDITIONS(X)                                                                                  \
+	X(CC_O) X(CC_NO) X(CC_B) X(CC_NB) X(CC_Z) X(CC_NZ) X(CC_BE) X(CC_NBE)                          \
+	X(CC_S) X(CC_NS) X(CC_P) X(CC_NP) X(CC_L) X(CC_NL) X(CC_LE) X(CC_NLE)
 /* Handlers of one operation: [size 8, 16, 32][form]. */
 enum form {
 	FORM_RR, /* rm register, reg register */

@@ -5,8 +5,7 @@
  *   1. Ends of blocks   without a branch
  *   2. Jcc, JMP         chained, and through the loop
  *   3. CALL, RET        likewise
- *   4. LOOP JCXZ INTO BOUND
- *   5. Fused pairs      CMP or TEST with the Jcc behind it
+ *   4. LOOP JCXZ INTO
  *
  * Chained handlers assume a flat code segment and 32-bit operands, so that no target is out of bounds.
  * The *_loop ones check the limit (SDM vol. 2, JMP: #GP(0), nothing changed) and return to the loop.
@@ -27,13 +26,6 @@ OP(op_undefined) { return raise(c, i, EXC_UD); }
 OP(op_too_long) { return raise_error(c, i, EXC_GP, 0); }
 
 /* ---- 2. Jcc, JMP ---------------------------------------------------------------------------- */
-
-FORCE_INLINE enum run branch(struct cpu *c, const struct insn *i, bool taken)
-{
-	if (taken)
-		return go_linked(c, i, next_eip(c, i) + i->imm, true);
-	return go_linked(c, i, next_eip(c, i), false);
-}
 
 static uint32_t branch_target(const struct cpu *c, const struct insn *i)
 {
@@ -57,9 +49,6 @@ static enum run branch_loop(struct cpu *c, const struct insn *i, bool taken)
 	return taken ? leave_to(c, i, branch_target(c, i)) : end_block(c, i);
 }
 
-#define CONDITIONS(X)                                                                                  \
-	X(CC_O) X(CC_NO) X(CC_B) X(CC_NB) X(CC_Z) X(CC_NZ) X(CC_BE) X(CC_NBE)                          \
-	X(CC_S) X(CC_NS) X(CC_P) X(CC_NP) X(CC_L) X(CC_NL) X(CC_LE) X(CC_NLE)
 #define JCC(cc)                                                                                        \
 	static OP(jcc_##cc) { return branch(c, i, condition(c, cc)); }                                 \
 	static OP(jcc_loop_##cc) { return branch_loop(c, i, condition(c, cc)); }
@@ -224,13 +213,4 @@ OP(op_into)
 	c->eip = next_eip(c, i);
 	c->budget -= i->count;
 	return RUN_FAULT;
-}
-
-/* ---- 5. Fused pairs ------------------------------------------------------------------------- */
-
-insn_fn *fused_handler(insn_fn *first, insn_fn *jcc)
-{
-	(void)first;
-	(void)jcc;
-	return NULL;
 }

@@ -220,9 +220,6 @@ FORCE_INLINE enum run setcc(struct cpu *c, const struct insn *i, unsigned cc)
 	NEXT(c, i);
 }
 
-#define CONDITIONS(X)                                                                                  \
-	X(CC_O) X(CC_NO) X(CC_B) X(CC_NB) X(CC_Z) X(CC_NZ) X(CC_BE) X(CC_NBE)                          \
-	X(CC_S) X(CC_NS) X(CC_P) X(CC_NP) X(CC_L) X(CC_NL) X(CC_LE) X(CC_NLE)
 #define CONDITIONAL(cc)                                                                                \
 	static OP(cmov16_##cc) { return cmov(c, i, cc, 16); }                                          \
 	static OP(cmov32_##cc) { return cmov(c, i, cc, 32); }                                          \

@@ -58,7 +58,9 @@ extern insn_fn *const jcc_handlers[16];      /* chained */
 extern insn_fn *const jcc_loop_handlers[16]; /* back to the loop, limits checked */
 insn_fn op_jmp, op_jmp_loop, op_jmp_r, op_jmp_rm, op_call, op_call_loop, op_call_r, op_call_m, op_call_rm, op_ret,
 	op_ret_loop, op_into, op_jcxz, op_loop, op_loope, op_loopne;
-/* CMP or TEST and the Jcc behind it as one (CPU_OPT_FUSE): the handler for the first, or NULL. */
+
+/* op_fused.c: the handler for an instruction and the Jcc that ends the block right behind it, as one
+ * (CPU_OPT_FUSE); NULL: this pair has none. */
 insn_fn *fused_handler(insn_fn *first, insn_fn *jcc);
 
 #endif
