@@ -300,9 +300,12 @@ static void step(struct model *m)
 	} else if (what < 98) {
 		um_shrink(f->um, roll(m, 4));
 	} else if (what < 99 && m->learn == UM_LEARN_TRACKED) {
-		fake_set_mode(f, REF_PG | (roll(m, 4) ? REF_WP : 0u) | (roll(m, 4) ? REF_PSE : 0u) |
-		              (roll(m, 2) ? REF_PGE : 0u), f->cr3);
-		flushed_all(m, true);
+		uint32_t mode = REF_PG | (roll(m, 4) ? REF_WP : 0u) | (roll(m, 4) ? REF_PSE : 0u) |
+		                (roll(m, 2) ? REF_PGE : 0u);
+
+		if (mode != f->mode)                    /* a MOV that changes nothing flushes nothing */
+			flushed_all(m, true);
+		fake_set_mode(f, mode, f->cr3);
 	} else {
 		enum um_result r = um_pin_page(f->um, LINEAR + frame(FIRST_DATA + roll(m, 8)));
 
