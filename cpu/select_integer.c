@@ -323,8 +323,8 @@ static insn_fn *select_simple(const struct decoded *d, struct insn *i, unsigned 
 	};
 
 	(void)d;
-	if (which == INTO || which == BOUND)
-		i->flags |= which == INTO ? INSN_END : 0;
+	if (which == BOUND) /* Zydis counts it among the interrupts, but it goes on */
+		i->flags &= (uint8_t)~INSN_END;
 	return handlers[which];
 }
 

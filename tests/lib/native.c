@@ -254,7 +254,7 @@ void native_close(struct native *n)
 	if (n->signal_stack)
 		sigaltstack(&n->old_stack, NULL);
 	free(n->signal_stack);
-	munmap(low(NATIVE_ARENA), NATIVE_DATA + NATIVE_DATA_BYTES - NATIVE_ARENA);
+	munmap(low(NATIVE_ARENA), NATIVE_LANDING + 4096 - NATIVE_ARENA);
 	munmap(low(NATIVE_CONTROL), NATIVE_CASES + 0x10000 - NATIVE_CONTROL);
 	free(n);
 }

@@ -30,7 +30,8 @@ enum {
 	PHYS_STUBS = 0x6000,   /* ring 0, 16 bytes for each of the 32 exceptions */
 	PHYS_STACK = 0x9000,   /* ring 0, its top */
 	PHYS_ARENA = 0x100000, /* code, landing, data as in native_layout.h */
-	ARENA_BYTES = NATIVE_DATA + NATIVE_DATA_BYTES - NATIVE_ARENA,
+	PHYS_LANDING = PHYS_ARENA + NATIVE_LANDING - NATIVE_ARENA,
+	ARENA_BYTES = NATIVE_LANDING + 4096 - NATIVE_ARENA,
 	RAM_BYTES = PHYS_ARENA + ARENA_BYTES,
 };
 #define SYSTEM_BASE 0xE0000000u /* the system's megabytes as ring 0 sees them */
@@ -190,8 +191,8 @@ static void load_case(struct native_guest *g)
 	struct cpu *c = g->cpu;
 
 	if (g->at == g->batch->count) {
-		put(g, PHYS_ARENA + 0x4000 + LANDING_TARGET, NATIVE_LANDING + LANDING_WAIT);
-		put(g, PHYS_ARENA + 0x4000 + LANDING_TARGET + 4, NATIVE_CS);
+		put(g, PHYS_LANDING + LANDING_TARGET, NATIVE_LANDING + LANDING_WAIT);
+		put(g, PHYS_LANDING + LANDING_TARGET + 4, NATIVE_CS);
 		g->done = true;
 		cpu_kick(c);
 		return;
@@ -325,6 +326,16 @@ static void build_idt(struct native_guest *g)
 	}
 }
 
+/* As native_data_pages. */
+static char kind_of_page(uint32_t linear)
+{
+	if (linear < NATIVE_CODE + NATIVE_CODE_BYTES)
+		return 'w';
+	if (linear >= NATIVE_DATA && linear < NATIVE_DATA + NATIVE_DATA_BYTES)
+		return native_data_pages[(linear - NATIVE_DATA) / 4096];
+	return linear == NATIVE_LANDING ? 'r' : '-';
+}
+
 static void build_tables(struct native_guest *g)
 {
 	enum { P = 1, W = 2, U = 4 };
@@ -334,10 +345,7 @@ static void build_tables(struct native_guest *g)
 	for (uint32_t page = 0; page < 16; page++)
 		put(g, PHYS_TABLE_SYSTEM + 4 * page, page << 12 | P | W);
 	for (uint32_t at = 0; at < ARENA_BYTES; at += 4096) {
-		uint32_t data = at - (NATIVE_DATA - NATIVE_ARENA);
-		char kind = at >= NATIVE_DATA - NATIVE_ARENA ? native_data_pages[data / 4096] :
-		            at < NATIVE_CODE_BYTES           ? 'w' :
-		            at == NATIVE_LANDING - NATIVE_ARENA ? 'r' : '-';
+		char kind = kind_of_page(NATIVE_ARENA + at);
 
 		if (kind != '-')
 			put(g, PHYS_TABLE_ARENA + at / 1024, (PHYS_ARENA + at) | P | U | (kind == 'w' ? W : 0));
@@ -350,7 +358,7 @@ static void build_landing(struct native_guest *g)
 	static const struct { unsigned at; uint8_t vector; } pads[] = {
 		{ 0, INT_WENT_ON }, { NATIVE_TAKEN - NATIVE_LANDING, INT_TAKEN }, { LANDING_NEXT, INT_NEXT },
 	};
-	uint8_t *page = g->ram + PHYS_ARENA + (NATIVE_LANDING - NATIVE_ARENA);
+	uint8_t *page = g->ram + PHYS_LANDING;
 	const uint32_t target = NATIVE_LANDING + LANDING_TARGET;
 
 	for (unsigned i = 0; i < 3; i++) {
@@ -497,15 +505,14 @@ static bool gone_astray(struct native_guest *g, enum cpu_exit exit, const char *
 bool guest_run(struct native_guest *g, struct native_batch *batch, const char **why)
 {
 	uint32_t base = batch->cs == NATIVE_CS ? 0 : NATIVE_ARENA;
-	uint32_t landing = PHYS_ARENA + (NATIVE_LANDING - NATIVE_ARENA);
 	enum cpu_exit exit = CPU_EXIT_KICKED;
 	uint64_t limit = cpu_instructions(g->cpu) + RUN_BUDGET;
 
 	g->batch = batch;
 	g->at = 0;
 	g->done = false;
-	put(g, landing + LANDING_TARGET, batch->eip - base);
-	put(g, landing + LANDING_TARGET + 4, batch->cs);
+	put(g, PHYS_LANDING + LANDING_TARGET, batch->eip - base);
+	put(g, PHYS_LANDING + LANDING_TARGET + 4, batch->cs);
 	g->cpu->eip = NATIVE_LANDING + LANDING_NEXT;
 	while (!g->done && cpu_instructions(g->cpu) < limit &&
 	       (exit == CPU_EXIT_KICKED || exit == CPU_EXIT_BUDGET))

@@ -18,7 +18,7 @@
 #define NATIVE_ARENA 0x10000000
 #define NATIVE_CODE NATIVE_ARENA              /* the instruction under test, somewhere in two pages */
 #define NATIVE_CODE_BYTES 0x2000
-#define NATIVE_LANDING (NATIVE_ARENA + 0x4000) /* where the code comes back: differs by side */
+#define NATIVE_LANDING (NATIVE_ARENA + 0x30000) /* where the code comes back: differs by side */
 #define NATIVE_TAKEN (NATIVE_LANDING + 0x20)   /* ... when a branch went elsewhere */
 #define NATIVE_DATA (NATIVE_ARENA + 0x10000)   /* operands */
 #define NATIVE_DATA_BYTES 0x10000

@@ -94,14 +94,15 @@ static void draw_segments(const struct native_form *form, struct native_regs *in
 	in->ss = draw_selector(rng, near, true);
 }
 
-static uint16_t selector_of(const struct native_regs *in, ZydisRegister segment)
+static uint16_t selector_of(const struct native_form *form, const struct native_regs *in, ZydisRegister segment)
 {
 	switch ((int)segment) {
 	case ZYDIS_REGISTER_ES: return in->es;
 	case ZYDIS_REGISTER_SS: return in->ss;
 	case ZYDIS_REGISTER_FS: return in->fs;
 	case ZYDIS_REGISTER_DS: return in->ds;
-	default: return NATIVE_DS; /* CS, GS: flat, or base unimportant */
+	case ZYDIS_REGISTER_CS: return form->code16 ? (uint16_t)NATIVE_SEL(NATIVE_LDT_CODE16) : NATIVE_CS;
+	default: return NATIVE_DS; /* GS is flat */
 	}
 }
 
@@ -259,7 +260,7 @@ static void place_operands(struct native_batch_plan *plan, struct solver *s, uns
 		if (op->type != ZYDIS_OPERAND_TYPE_MEMORY || op->mem.type == ZYDIS_MEMOP_TYPE_AGEN)
 			continue;
 		s->mask = mask_of(form, op, s->in);
-		base = base_of(selector_of(s->in, op->mem.segment));
+		base = base_of(selector_of(form, s->in, op->mem.segment));
 		solve(s, op, draw_place(form, s->rng, index, bytes) + NATIVE_DATA - base);
 		linear = base + effective(s, op);
 		if (op->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN || !plan->ea[index])
