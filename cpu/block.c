@@ -56,6 +56,8 @@ struct block_cache {
 	struct code_page **pages;   /* by page of guest RAM; NULL: no decoded code */
 	uint8_t *arena;
 	size_t used;
+	uint32_t generation[2];     /* of c->jumps, supervisor and user */
+	bool nonglobal_jumps;       /* a supervisor's jump leads to a page that is not global */
 	uint64_t jump_pages[512];   /* linear pages (hashed) that c->jumps knows */
 	struct block *bucket[BUCKETS];
 	struct block *scratch;      /* code that is not cached: one instruction */
@@ -150,18 +152,38 @@ static uint64_t jump_page_bit(uint32_t linear, size_t *word)
 
 void jumps_set_mode(struct cpu *c)
 {
-	c->jump_key = (c->jump_key & ~((1u << JUMP_MODE_BITS) - 1)) | c->mode;
+	c->jump_key = c->blocks->generation[c->cpl == 3] << JUMP_MODE_BITS | c->mode;
+}
+
+/* Entries made so far at this privilege count no more. */
+static void next_generation(struct cpu *c, bool user)
+{
+	uint32_t *generation = &c->blocks->generation[user];
+
+	*generation = (*generation + 1) & (0xFFFFFFFFu >> JUMP_MODE_BITS);
+	if (!*generation) { /* that of empty entries */
+		memset(c->jumps, 0, JUMPS * sizeof(*c->jumps));
+		*generation = 1;
+	}
+	if (!user)
+		c->blocks->nonglobal_jumps = false;
+	jumps_set_mode(c);
+	c->events |= EV_CODE;
 }
 
 void jumps_flush(struct cpu *c)
 {
-	c->jump_key += 1u << JUMP_MODE_BITS;
-	if (c->jump_key >> JUMP_MODE_BITS == 0) { /* generation 0 is that of empty entries */
-		memset(c->jumps, 0, JUMPS * sizeof(*c->jumps));
-		c->jump_key += 1u << JUMP_MODE_BITS;
-	}
+	next_generation(c, false);
+	next_generation(c, true);
 	memset(c->blocks->jump_pages, 0, sizeof(c->blocks->jump_pages));
-	c->events |= EV_CODE;
+}
+
+/* Programs' pages are not global, the kernel's are: its jumps stay, unless one is not in a global page. */
+void jumps_flush_nonglobal(struct cpu *c)
+{
+	next_generation(c, true);
+	if (c->blocks->nonglobal_jumps)
+		next_generation(c, false);
 }
 
 void jumps_flush_page(struct cpu *c, uint32_t linear)
@@ -180,6 +202,8 @@ static void remember_jump(struct cpu *c, uint32_t linear, const struct insn *ins
 	uint64_t bit = jump_page_bit(linear, &word);
 
 	c->blocks->jump_pages[word] |= bit;
+	if (c->cpl != 3 && !tlb_is_global(c, linear))
+		c->blocks->nonglobal_jumps = true;
 	j->key = (uint64_t)linear << 32 | c->jump_key;
 	j->insn = insn;
 }

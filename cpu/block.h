@@ -24,6 +24,7 @@ static inline struct jump *jump_at(const struct cpu *c, uint32_t linear)
 }
 /* Forget them all, or those in one page; the running code is looked up again at its next block's start. */
 void jumps_flush(struct cpu *c);
+void jumps_flush_nonglobal(struct cpu *c);
 void jumps_flush_page(struct cpu *c, uint32_t linear);
 /* jump_key follows c->mode. */
 void jumps_set_mode(struct cpu *c);

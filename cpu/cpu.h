@@ -127,9 +127,10 @@ size_t cpu_describe_state(struct cpu *cpu, char *buf, size_t bytes);
 
 void cpu_set_irq(struct cpu *cpu, bool level); /* INTR from the interrupt controller */
 void cpu_pulse_nmi(struct cpu *cpu);
-/* From um_ops.invalidate / invalidate_all. */
+/* From um_ops.invalidate / invalidate_all / invalidate_nonglobal. */
 void cpu_invalidate(struct cpu *cpu, um_gva first, um_gva last);
 void cpu_invalidate_all(struct cpu *cpu);
+void cpu_invalidate_nonglobal(struct cpu *cpu);
 /* RAM bytes at host address were written by someone else (DMA, loader, debugger): decoded code goes. */
 void cpu_code_written(struct cpu *cpu, const uint8_t *host, size_t bytes);
 

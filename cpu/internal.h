@@ -192,6 +192,7 @@ struct cpu {
 	uint64_t tsc_hz;
 	char last_words[512];  /* how the shutdown came about */
 	struct tlb_entry tlbs[2][TLB_ENTRIES];
+	uint64_t tlb_global[2][TLB_ENTRIES / 64]; /* bit per entry: may stay over cpu_invalidate_nonglobal() */
 };
 
 /* MODE_FLAT: CS, SS, DS and ES are flat (and CPU_OPT_FLAT).  MODE_STEP: one instruction a block (TF, a

@@ -38,6 +38,9 @@ static void fill_tlb(struct cpu *c, uint32_t linear, bool user, const struct um_
 	t->read = page;
 	t->write = map->rights & UM_WRITE && !has_code(c, host) ? page : TLB_NEVER;
 	t->addend = addend;
+	unsigned entry = (unsigned)(t - c->tlbs[user]);
+	uint64_t bit = (uint64_t)1 << entry % 64, *word = &c->tlb_global[user][entry / 64];
+	*word = map->global ? *word | bit : *word & ~bit;
 }
 
 /* Translate for an access; leaves a TLB entry behind where one may be used. */
@@ -296,6 +299,15 @@ void tlb_flush(struct cpu *c)
 	memset(c->tlbs, 0xFF, sizeof(c->tlbs));
 }
 
+bool tlb_is_global(const struct cpu *c, uint32_t linear)
+{
+	bool user = c->cpl == 3;
+	unsigned entry = linear / UM_PAGE_SIZE % TLB_ENTRIES;
+
+	return c->tlbs[user][entry].read == (linear & PAGE_MASK) &&
+	       c->tlb_global[user][entry / 64] >> entry % 64 & 1;
+}
+
 void tlb_protect_host_page(struct cpu *c, const uint8_t *host)
 {
 	uintptr_t page = (uintptr_t)host / UM_PAGE_SIZE;
@@ -310,6 +322,16 @@ void cpu_invalidate_all(struct cpu *c)
 {
 	tlb_flush(c);
 	jumps_flush(c);
+}
+
+void cpu_invalidate_nonglobal(struct cpu *c)
+{
+	for (unsigned user = 0; user < 2; user++) {
+		for (unsigned entry = 0; entry < TLB_ENTRIES; entry++)
+			if (!(c->tlb_global[user][entry / 64] >> entry % 64 & 1))
+				c->tlbs[user][entry].read = c->tlbs[user][entry].write = TLB_NEVER;
+	}
+	jumps_flush_nonglobal(c);
 }
 
 void cpu_invalidate(struct cpu *c, um_gva first, um_gva last)

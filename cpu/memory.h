@@ -163,6 +163,8 @@ bool fetch_page(struct cpu *c, uint32_t linear, const uint8_t **host, um_gpa *gp
 /* One byte of code that is not in RAM. */
 uint8_t fetch_io_byte(struct cpu *c, um_gpa gpa);
 void tlb_flush(struct cpu *c);
+/* Is `linear` in the TLB of the current privilege as a global page? */
+bool tlb_is_global(const struct cpu *c, uint32_t linear);
 /* The first code of a RAM page was decoded: nobody may write there directly any more. */
 void tlb_protect_host_page(struct cpu *c, const uint8_t *host);
 

@@ -254,6 +254,13 @@ static void invalidate_all(void *user)
 		cpu_invalidate_all(vm->cpu);
 }
 
+static void invalidate_nonglobal(void *user)
+{
+	struct vm *vm = user;
+	if (vm->cpu)
+		cpu_invalidate_nonglobal(vm->cpu);
+}
+
 static void event(void *user, const struct um_event *what)
 {
 	log_event(user, what);
@@ -262,7 +269,8 @@ static void event(void *user, const struct um_event *what)
 #define COMMON_OPS                                                                                         \
 	.read_entry = read_entry, .update_entry = update_entry, .get_page = get_page,                      \
 	.put_page = put_page, .get_table = get_table, .put_table = put_table,                              \
-	.invalidate = invalidate, .invalidate_all = invalidate_all
+	.invalidate = invalidate, .invalidate_all = invalidate_all,                           \
+	.invalidate_nonglobal = invalidate_nonglobal
 
 const struct um_ops vm_um_ops = { COMMON_OPS };
 const struct um_ops vm_um_ops_logged = { COMMON_OPS, .event = event };

@@ -68,11 +68,18 @@ static void invalidate_all(void *user)
 	if (rig->cpu)
 		cpu_invalidate_all(rig->cpu);
 }
+static void invalidate_nonglobal(void *user)
+{
+	struct rig *rig = user;
+
+	if (rig->cpu)
+		cpu_invalidate_nonglobal(rig->cpu);
+}
 
 static const struct um_ops ops = {
 	.read_entry = read_entry, .update_entry = update_entry, .get_page = get_page, .put_page = put_page,
 	.get_table = get_table, .put_table = put_table, .invalidate = invalidate,
-	.invalidate_all = invalidate_all,
+	.invalidate_all = invalidate_all, .invalidate_nonglobal = invalidate_nonglobal,
 };
 
 /* ---- The processor's outside ---------------------------------------------------------------- */
