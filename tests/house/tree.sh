@@ -15,8 +15,14 @@ licensed() {
 }
 mark='TO''DO|FIX''ME|X''XX'
 finished() { ! sources | xargs grep -n -E "\\b($mark)\\b"; }
-sorted_out() { # no symbol in .data, .bss or common: all state hangs from an object
-	! nm -A "$build"/libumbra.a "$build"/libvm.a 2>/dev/null | grep -E ' [BbCDdGgSs] ' | grep -v ' [Dd] \.data\.rel\.ro'
+no_variables() { # sections for variables are empty: all state hangs from an object, tables are const
+	size -A "$build/libumbra.a" "$build/libvm.a" | awk '
+		/^[^ .]*\.o/ { object = $1 }
+		($1 ~ /^\.(data|bss|tdata|tbss|init_array|ctors)/ && $1 !~ /^\.data\.rel\.ro/ || $1 == "COMMON") && $2 > 0 {
+			print object, $1, $2; bad = 1
+		}
+		object { seen = 1 }
+		END { exit bad || !seen }'
 }
 needs_nobody() { # what the compiler may call by itself (C11 freestanding, GCC manual 2.1), and nothing else
 	nm "$build/libumbra.a" | awk '$1 == "U" { used[$2] } NF == 3 && $2 ~ /[A-Z]/ { here[$3] }
@@ -42,7 +48,7 @@ END
 plan 6
 check "every source names its licence" licensed
 check "no source is marked unfinished" finished
-check "the libraries have no variables of their own" sorted_out
+check "the libraries have no variables and no constructors" no_variables
 check "the core calls nobody" needs_nobody
 check "the core links with -nostdlib" links_alone
 check "no library ends the process" exits
