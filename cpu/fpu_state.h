@@ -44,8 +44,8 @@ enum {
 	FSW_EXCEPTIONS = 0x3F, FSW_SF = 1u << 6, FSW_ES = 1u << 7, FSW_B = 1u << 15,
 	FSW_TOP_SHIFT = 11,
 	FCW_MASKS = 0x3F, FCW_VALID = 0x1F3F, FCW_ONES = 0x0040, FCW_INIT = 0x037F,
-	MXCSR_FLAGS = 0x003F, MXCSR_MASKS = 0x1F80, MXCSR_MASK_SHIFT = 7, MXCSR_FTZ = 0x8000, MXCSR_VALID = 0xFFFF,
-	MXCSR_INIT = 0x1F80,
+	MXCSR_FLAGS = 0x003F, MXCSR_MASKS = 0x1F80, MXCSR_MASK_SHIFT = 7, MXCSR_FTZ = 0x8000,
+	MXCSR_DAZ = 0x0040, MXCSR_VALID = 0xFFFF, MXCSR_INIT = 0x1F80,
 	PRE_COMPUTATION = FSW_IE | FSW_DE | FSW_ZE,
 };
 
@@ -181,6 +181,9 @@ FORCE_INLINE uint8_t *direct(struct cpu *c, const struct insn *i, uint32_t offse
 /* A readable operand: in place, or its copy in f->buf; NULL after an exception.  Never of a size that a
  * device would see torn: more than 8 bytes are. */
 const void *load_slow(struct cpu *c, const struct insn *i, uint32_t offset, unsigned bytes);
+bool store_slow(struct cpu *c, const struct insn *i, uint32_t offset, const void *from, unsigned bytes);
+/* #AC, after the segment's own checks */
+bool check_align(struct cpu *c, const struct insn *i, uint32_t offset, unsigned bytes, bool write, unsigned align);
 FORCE_INLINE const void *load_operand(struct cpu *c, const struct insn *i, uint32_t offset, unsigned bytes)
 {
 	const void *p = direct(c, i, offset, bytes, false);

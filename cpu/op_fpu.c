@@ -145,7 +145,8 @@ static enum run x87_store_slow(struct cpu *c, const struct insn *i)
 	uint32_t offset = ea(c, i);
 
 	REQUIRE(x87_ready(c, f), x87_allowed, c, i);
-	if (!seg_probe_write(c, i->seg, offset, i->size))
+	if ((i->size == 10 && !check_align(c, i, offset, 10, true, 8)) ||
+	    !seg_probe_write(c, i->seg, offset, i->size))
 		return faulted(c, i);
 	x87_enter(f);
 	note_operand(c, f, i, offset);

@@ -175,6 +175,38 @@ static void unpack_env(const struct cpu *c, const struct insn *i, const uint8_t 
 	x87_area_changed(f);
 }
 
+/* Processors look at the first byte, then at the last: when only the second page is missing, the fault is at
+ * the last byte, and it comes before anything is stored. */
+static bool check_ends(struct cpu *c, uint32_t linear, unsigned bytes, bool write)
+{
+	uint32_t last = linear + bytes - 1;
+	bool user = c->cpl == 3;
+	uint8_t unused;
+
+	if (write)
+		return mem_probe_write(c, linear, 1, user) && mem_probe_write(c, last, 1, user);
+	return mem_read(c, linear, &unused, 1, user) && mem_read(c, last, &unused, 1, user);
+}
+static bool check_state(struct cpu *c, const struct insn *i, uint32_t offset, unsigned bytes, bool write)
+{
+	uint32_t linear = 0;
+
+	return check_align(c, i, offset, bytes, write, i->opsize) &&
+	       seg_linear(c, i->seg, offset, bytes, write, &linear) && check_ends(c, linear, bytes, write);
+}
+static bool load_state(struct cpu *c, const struct insn *i, unsigned bytes)
+{
+	uint32_t offset = ea(c, i);
+
+	return check_state(c, i, offset, bytes, false) && seg_read_bytes(c, i->seg, offset, c->fpu->buf, bytes);
+}
+static bool store_state(struct cpu *c, const struct insn *i, unsigned bytes)
+{
+	uint32_t offset = ea(c, i);
+
+	return check_state(c, i, offset, bytes, true) && seg_write_bytes(c, i->seg, offset, c->fpu->buf, bytes);
+}
+
 /* ---- 3. FNSTENV, FLDENV --------------------------------------------------------------------- */
 
 enum run op_fnstenv(struct cpu *c, const struct insn *i)
@@ -183,7 +215,7 @@ enum run op_fnstenv(struct cpu *c, const struct insn *i)
 
 	REQUIRE(x87_ready(c, f), x87_nowait_allowed, c, i);
 	pack_env(c, i, f->buf);
-	if (!seg_write_bytes(c, i->seg, ea(c, i), f->buf, env_bytes(i)))
+	if (!store_state(c, i, env_bytes(i)))
 		return faulted(c, i);
 	/* Then all exceptions are masked, with which nothing is pending any more. */
 	x87_evict(f);
@@ -197,7 +229,7 @@ enum run op_fldenv(struct cpu *c, const struct insn *i)
 	struct fpu *f = c->fpu;
 
 	REQUIRE(x87_ready(c, f), x87_allowed, c, i);
-	if (!seg_read_bytes(c, i->seg, ea(c, i), f->buf, env_bytes(i)))
+	if (!load_state(c, i, env_bytes(i)))
 		return faulted(c, i);
 	x87_evict(f);
 	unpack_env(c, i, f->buf);
@@ -215,7 +247,7 @@ enum run op_fnsave(struct cpu *c, const struct insn *i)
 	pack_env(c, i, f->buf);
 	for (unsigned n = 0; n < 8; n++)
 		memcpy(f->buf + env + n * ST_BYTES, f->area + FX_ST + n * FX_REGISTER, ST_BYTES);
-	if (!seg_write_bytes(c, i->seg, ea(c, i), f->buf, env + 8 * ST_BYTES))
+	if (!store_state(c, i, env + 8 * ST_BYTES))
 		return faulted(c, i);
 	x87_init(f);
 	NEXT(c, i);
@@ -227,7 +259,7 @@ enum run op_frstor(struct cpu *c, const struct insn *i)
 	unsigned env = env_bytes(i);
 
 	REQUIRE(x87_ready(c, f), x87_allowed, c, i);
-	if (!seg_read_bytes(c, i->seg, ea(c, i), f->buf, env + 8 * ST_BYTES))
+	if (!load_state(c, i, env + 8 * ST_BYTES))
 		return faulted(c, i);
 	x87_discard(f);
 	unpack_env(c, i, f->buf);
@@ -238,28 +270,37 @@ enum run op_frstor(struct cpu *c, const struct insn *i)
 
 /* ---- 5. FXSAVE, FXRSTOR --------------------------------------------------------------------- */
 
-/* Neither waits; both want EM and TS clear and 16-byte alignment.  We save and restore the SSE part
- * whatever CR4.OSFXSR says, which the manual leaves open. */
+/* Neither waits; both want EM and TS clear and 16-byte alignment (#AC for what is not aligned to 4, where
+ * that counts).  We save and restore the SSE part whatever CR4.OSFXSR says, which the manual leaves open. */
+static bool image_linear(struct cpu *c, const struct insn *i, bool write, uint32_t *linear)
+{
+	uint32_t offset = ea(c, i), bytes = sizeof(c->fpu->buf);
+
+	return check_align(c, i, offset, bytes, write, 4) && aligned_linear(c, i, offset, bytes, write, linear);
+}
+
 enum run op_fxsave(struct cpu *c, const struct insn *i)
 {
-	uint32_t linear;
+	bool user = c->cpl == 3;
+	uint32_t linear = 0;
 
 	REQUIRE(x87_ready(c, c->fpu), x87_nowait_allowed, c, i);
-	if (!aligned_linear(c, i, ea(c, i), sizeof(c->fpu->buf), true, &linear))
+	if (!image_linear(c, i, true, &linear) || !check_ends(c, linear, sizeof(c->fpu->buf), true))
 		return faulted(c, i);
 	fpu_store_image(c->fpu, c->fpu->buf);
-	if (!mem_write(c, linear, c->fpu->buf, FX_WRITTEN, c->cpl == 3))
+	if (!mem_write(c, linear, c->fpu->buf, FX_WRITTEN, user))
 		return faulted(c, i);
 	NEXT(c, i);
 }
 
 enum run op_fxrstor(struct cpu *c, const struct insn *i)
 {
-	uint32_t linear;
+	bool user = c->cpl == 3;
+	uint32_t linear = 0;
 
 	REQUIRE(x87_ready(c, c->fpu), x87_nowait_allowed, c, i);
-	if (!aligned_linear(c, i, ea(c, i), sizeof(c->fpu->buf), false, &linear) ||
-	    !mem_read(c, linear, c->fpu->buf, FX_WRITTEN, c->cpl == 3))
+	if (!image_linear(c, i, false, &linear) || !check_ends(c, linear, sizeof(c->fpu->buf), false) ||
+	    !mem_read(c, linear, c->fpu->buf, FX_WRITTEN, user))
 		return faulted(c, i);
 	if (get32(c->fpu->buf + FX_MXCSR) & ~(uint32_t)MXCSR_VALID)
 		return raise_error(c, i, EXC_GP, 0);

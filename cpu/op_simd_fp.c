@@ -12,25 +12,94 @@
 
 /* ---- 1. Running one ------------------------------------------------------------------------- */
 
-/* Does a result that underflowed stand in the first lanes of v?  Only instructions that can make one from
- * larger operands are asked about.  Host flags do not tell: masked, an exact tiny result is no underflow;
- * unmasked, it is (SDM vol. 1, 4.9.1.5). */
-static bool any_tiny(const struct insn *i, const union vec *v)
+/* Instructions whose results can be too large or too small. */
+static bool may_leave_range(const struct insn *i)
 {
-	bool arithmetic = i->opcode == 0x58 || i->opcode == 0x59 || i->opcode == 0x5C || i->opcode == 0x5E;
-	bool narrow = i->opcode == 0x5A && (i->prefix == 0x66 || i->prefix == 0xF2); /* double to single */
-	bool single = narrow || i->prefix == 0 || i->prefix == 0xF3;
-	bool scalar = i->prefix == 0xF2 || i->prefix == 0xF3;
-	unsigned lanes = scalar ? 1 : single && !narrow ? 4 : 2;
-
-	if (!arithmetic && !narrow)
+	switch (i->opcode) {
+	case 0x58: /* ADD */
+	case 0x59: /* MUL */
+	case 0x5C: /* SUB */
+	case 0x5E: /* DIV */
+		return true;
+	case 0x5A: /* double to single */
+		return i->prefix == 0x66 || i->prefix == 0xF2;
+	default:
 		return false;
-	for (unsigned n = 0; n < lanes; n++) {
-		if (single ? !(v->d[n] & 0x7F800000) && v->d[n] & 0x007FFFFF
-		           : !(v->q[n] & 0x7FF0000000000000) && v->q[n] & 0x000FFFFFFFFFFFFF)
-			return true;
 	}
-	return false;
+}
+
+/* One lane with unbounded exponent: the x87's exponent range and the lane's precision (SDM vol. 1, 8.1.5.2).
+ * Returns the flags of an unmasked response: where overflow or underflow is unmasked, it is detected on the
+ * rounded result, an exact tiny one too, and inexact means rounded with any exponent (4.9.1.4-6). */
+static uint32_t lane_flags(const struct insn *i, const void *a, const void *b, bool single, uint32_t mxcsr)
+{
+	bool narrow = i->opcode == 0x5A, from_single = single && !narrow;
+	/* All masked; precision of the result; MXCSR.RC in its place. */
+	uint16_t fcw = (uint16_t)(FCW_MASKS | (single ? 0 : 2u << 8) | (mxcsr >> 13 & 3) << 10), fsw, exponent;
+	uint8_t result[10];
+
+	__asm__ volatile("fninit; fldcw %0" : : "m"(fcw));
+	if (from_single)
+		__asm__ volatile("flds (%0); flds (%1)" : : "r"(a), "r"(b) : "memory");
+	else
+		__asm__ volatile("fldl (%0); fldl (%1)" : : "r"(a), "r"(b) : "memory");
+	__asm__ volatile("fnclex");
+	switch (i->opcode) {
+	case 0x58: __asm__ volatile("faddp"); break;
+	case 0x59: __asm__ volatile("fmulp"); break;
+	case 0x5C: __asm__ volatile(".byte 0xDE, 0xE9"); break; /* FSUBP: assemblers disagree on which way */
+	case 0x5E: __asm__ volatile(".byte 0xDE, 0xF9"); break; /* FDIVP */
+	default: __asm__ volatile("fstp %st(0); fld1; fmulp"); break;
+	}
+	fsw = host_fsw();
+	__asm__ volatile("fstpt %0; fninit" : "=m"(result));
+	memcpy(&exponent, result + 8, 2);
+	exponent &= 0x7FFF;
+	int e = exponent - 0x3FFF, max = single ? 127 : 1023;
+	uint32_t inexact = fsw & FSW_PE;
+	if (exponent == 0x7FFF || exponent == 0)
+		return 0; /* infinity, NaN, zero: not out of range */
+	if (e > max)
+		return FSW_OE | inexact;
+	return e < 1 - max ? FSW_UE | inexact : 0;
+}
+
+static bool is_denormal(const union vec *v, bool single)
+{
+	if (single)
+		return !(v->d[0] & 0x7F800000) && v->d[0] & 0x007FFFFF;
+	return !(v->q[0] & 0x7FF0000000000000) && v->q[0] & 0x000FFFFFFFFFFFFF;
+}
+
+/* The flags of all lanes that overflow or underflow unmasked; others have those of the masked run. */
+static uint32_t range_flags(struct cpu *c, const struct insn *i, const union vec *dst, const union vec *src,
+                            uint32_t work, uint32_t allowed)
+{
+	bool scalar = i->prefix == 0xF2 || i->prefix == 0xF3, narrow = i->opcode == 0x5A;
+	bool single = narrow || i->prefix == 0 || i->prefix == 0xF3;
+	bool from_double = narrow || !single;
+	unsigned width = from_double ? 8 : 4, lanes = scalar ? 1 : 16 / width;
+	uint32_t all = 0;
+	const void *thunk = simd_thunks[(from_double ? 3 : 2) * 256 + i->opcode]; /* the scalar form */
+
+	x87_evict(c->fpu); /* we need the host's for ourselves */
+	for (unsigned n = 0; n < lanes; n++) {
+		union vec a = { .q = { 0, 0 } }, b = { .q = { 0, 0 } };
+
+		memcpy(&b, src->b + n * width, width);
+		memcpy(&a, (narrow ? src->b : dst->b) + n * width, width);
+		uint32_t unbounded = lane_flags(i, &a, &b, single, work);
+		/* With a zero for an operand (DAZ) nothing leaves the range. */
+		if (work & MXCSR_DAZ && (is_denormal(&a, !from_double) || is_denormal(&b, !from_double)))
+			unbounded = 0;
+		_mm_setcsr(work);
+		run_thunk(c, thunk, &a, &b);
+		uint32_t flags = _mm_getcsr() & MXCSR_FLAGS;
+		if (unbounded & ~allowed & (FSW_OE | FSW_UE))
+			flags = (flags & PRE_COMPUTATION) | unbounded;
+		all |= flags;
+	}
+	return all;
 }
 
 /* With exceptions unmasked: run masked on a copy, see what happened, then either #XM with the flags that
@@ -39,7 +108,7 @@ static bool any_tiny(const struct insn *i, const union vec *v)
 static bool run_exact(struct cpu *c, const struct insn *i, union vec *dst, const void *src, uint64_t *flags)
 {
 	struct fpu *f = c->fpu;
-	union vec copy = *dst;
+	union vec copy = *dst, operand = { .q = { 0, 0 } };
 
 	mxcsr_sync(f);
 	uint32_t old = f->mxcsr, allowed = old >> MXCSR_MASK_SHIFT & FSW_EXCEPTIONS;
@@ -50,8 +119,10 @@ static bool run_exact(struct cpu *c, const struct insn *i, union vec *dst, const
 	*flags = run_thunk(c, i->thunk, &copy, src);
 	uint32_t now = _mm_getcsr() & MXCSR_FLAGS;
 
-	if (!(allowed & FSW_UE) && any_tiny(i, &copy))
-		now |= FSW_UE;
+	if (!(now & ~allowed & PRE_COMPUTATION) && ~allowed & (FSW_OE | FSW_UE) && may_leave_range(i)) {
+		memcpy(&operand, src, i->flags & INSN_MEM ? i->size : sizeof(operand));
+		now = range_flags(c, i, dst, &operand, work, allowed);
+	}
 	uint32_t unmasked = now & ~allowed;
 	if (unmasked & PRE_COMPUTATION)
 		now &= PRE_COMPUTATION;
@@ -188,9 +259,9 @@ static enum run to_mmx(struct cpu *c, const struct insn *i, const void *src)
 	struct fpu *f = c->fpu;
 	uint64_t unused;
 
+	use_mmx(f); /* even if an exception follows: as processors do it */
 	if (!run_fp(c, i, &f->result, src, &unused))
 		return RUN_FAULT;
-	use_mmx(f);
 	set_mm(f, i->reg, f->result.q[0]);
 	NEXT(c, i);
 }

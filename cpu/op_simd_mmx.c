@@ -8,7 +8,7 @@
  *   4. XMM registers       MOVQ2DQ, MOVDQ2Q
  *   5. EMMS
  *
- * Each of them, EMMS apart, leaves TOP 0 and all tags valid: use_mmx(), after the last possible fault.
+ * Each of them leaves TOP 0 and all tags valid (EMMS: empty): use_mmx(), after the last possible fault.
  */
 #include "cpu/simd.h"
 
@@ -245,15 +245,11 @@ enum run op_mmx_pmovmskb(struct cpu *c, const struct insn *i)
 enum run op_maskmovq(struct cpu *c, const struct insn *i)
 {
 	struct fpu *f = c->fpu;
-	unsigned top;
 
 	REQUIRE_MMX(c, f, i);
-	/* A fault must leave TOP and the tags alone, and where a register is depends on TOP. */
-	x87_evict(f);
-	top = area16(f, FX_FSW) >> FSW_TOP_SHIFT;
-	if (!store_masked(c, i, mm(f, (i->reg - top) & 7), mm(f, (i->rm - top) & 7), 8))
+	use_mmx(f); /* even if a fault follows: as processors do it */
+	if (!store_masked(c, i, mm(f, i->reg), mm(f, i->rm), 8))
 		return faulted(c, i);
-	use_mmx(f);
 	NEXT(c, i);
 }
 

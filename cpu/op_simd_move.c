@@ -55,14 +55,14 @@ enum run op_sse_store_unaligned(struct cpu *c, const struct insn *i)
 	uint8_t *mem = direct(c, i, offset, 16, true);
 	if (likely(mem != NULL))
 		memcpy(mem, v, 16);
-	else if (!seg_write_bytes(c, i->seg, offset, v, 16))
+	else if (!store_slow(c, i, offset, v, 16))
 		return faulted(c, i);
 	NEXT(c, i);
 }
 
 static enum run store_vector_slow(struct cpu *c, const struct insn *i, uint32_t offset)
 {
-	uint32_t linear;
+	uint32_t linear = 0;
 
 	if (!aligned_linear(c, i, offset, 16, true, &linear) ||
 	    !mem_write(c, linear, &c->fpu->xmm[i->reg], 16, c->cpl == 3))
@@ -253,23 +253,17 @@ enum run op_movnti(struct cpu *c, const struct insn *i)
 
 /* ---- 5. MASKMOVDQU -------------------------------------------------------------------------- */
 
-/* Only what is selected is touched: a page with no selected byte cannot fault (the manual leaves it to
- * the processor). */
+/* The whole operand must be writable and aligned to 8 where alignment counts, whatever is selected (the
+ * manual leaves it to the processor). */
 bool store_masked(struct cpu *c, const struct insn *i, const uint8_t *data, const uint8_t *mask, unsigned bytes)
 {
 	uint32_t edi = i->addrsize == 2 ? (uint16_t)c->gpr[CPU_EDI] : c->gpr[CPU_EDI];
 
-	for (unsigned pass = 0; pass < 2; pass++) {
-		for (unsigned from = 0, to; from < bytes; from = to + 1) {
-			for (to = from; to < bytes && mask[to] & 0x80;)
-				to++;
-			if (to == from)
-				continue;
-			if (pass == 0 ? !seg_probe_write(c, i->seg, edi + from, to - from)
-			              : !seg_write_bytes(c, i->seg, edi + from, data + from, to - from))
-				return false;
-		}
-	}
+	if (!check_align(c, i, edi, bytes, true, 8) || !seg_probe_write(c, i->seg, edi, bytes))
+		return false;
+	for (unsigned n = 0; n < bytes; n++)
+		if (mask[n] & 0x80 && !seg_write8(c, i->seg, edi + n, data[n]))
+			return false;
 	return true;
 }
 
