@@ -211,16 +211,16 @@ bool audit_roots(struct audit *a)
 		roots += table_at(um, id)->spte && (table_at(um, id)->role & ROLE_ROOT);
 	if (roots != um->nroots || um->nroots > um->max_roots)
 		return broken(a, 11, "count of roots is wrong");
-	for (uint32_t i = 0; i < um->nroots; i++) {
-		const struct table *t = table_at(um, um->roots[i].id);
-
-		if (!t->spte || !(t->role & ROLE_ROOT))
+	for (const struct table *t = next_root(um, NULL); t; t = next_root(um, t)) {
+		if (!roots-- || !t->spte || !(t->role & ROLE_ROOT))
 			return broken(a, 11, "list of roots holds another table");
 		live += is_live(um, t);
 		if (um->learn == UM_LEARN_TOLD && is_live(um, t) && (t->role & ROLE_PAGING) &&
 		    !check_kernel_slots(a, t))
 			return false;
 	}
+	if (roots)
+		return broken(a, 11, "a root is not on the list of roots");
 	if (live != um->stats.roots)
 		return broken(a, 11, "count of live roots is wrong");
 	if (um->pending.some)

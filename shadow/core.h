@@ -83,6 +83,7 @@ struct table {
 	uint32_t generation; /* live only while it is um->generation */
 	uint32_t next_same;  /* next table of the same frame; next free descriptor */
 	uint32_t lru_prev, lru_next;
+	uint32_t root_prev, root_next; /* roots: the list of roots, most recently current first */
 	uint32_t parents;    /* first upper slot that points here */
 	uint16_t nparents;
 	uint16_t present;    /* entries present */
@@ -108,11 +109,6 @@ struct frame {
 	uint8_t hfn_high;
 	uint8_t flags;    /* enum frame_flag */
 	uint16_t aliases; /* length of rmap */
-};
-
-struct root {
-	uint64_t used; /* um->stats.switches when it was last made current */
-	uint32_t id;
 };
 
 /* Hardware invalidation owed before this call returns or gives a page back. */
@@ -141,7 +137,7 @@ struct um {
 
 	struct table *tables; /* [1..max_tables] */
 	struct frame *frames; /* [0..max_gfn-1] */
-	struct root *roots;   /* live roots [0..nroots-1] */
+	uint32_t roots, last_root; /* the list of roots */
 	uint32_t nroots;
 	uint32_t free_tables; /* descriptors never used or given back */
 	uint32_t lru_head, lru_tail;
@@ -237,6 +233,12 @@ static inline unsigned index_at(const struct um *um, unsigned level, um_gva gva)
 static inline uint64_t span_of(const struct um *um, unsigned level)
 {
 	return UINT64_C(1) << um->fmt->level[level].shift;
+}
+static inline struct table *next_root(const struct um *um, const struct table *after)
+{
+	uint32_t id = after ? after->root_next : um->roots;
+
+	return id ? &um->tables[id] : NULL;
 }
 static inline bool is_live(const struct um *um, const struct table *t)
 {
@@ -336,7 +338,7 @@ void commit_invalidate(struct um *um);
 
 /* root.c */
 struct table *make_root(struct um *um); /* from the reserve; makes it the current one */
-void root_removed(struct um *um, const struct table *t);
+void root_removed(struct um *um, struct table *t);
 
 /* fill.c: build entries. */
 /* The shadow bits that entry `index` of t may hold for gpte; 0: none. */

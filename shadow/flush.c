@@ -45,7 +45,8 @@ void um_flush_all(struct um *um)
 	}
 	new_generation(um);
 	um->stats.entries = um->stats.roots = 0;
-	told_reset(um);
+	if (um->learn == UM_LEARN_TOLD)
+		told_reset(um);
 	refresh_window(um);
 	commit_invalidate(um);
 	observe(um, UM_EV_FLUSH_ALL, 0, 0, 0);

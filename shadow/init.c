@@ -63,19 +63,13 @@ static size_t round_up(size_t bytes)
 	return (bytes + 63u) & ~(size_t)63u;
 }
 
-static uint32_t roots_kept(const struct um_config *c)
-{
-	return c->max_roots < c->max_tables ? c->max_roots : c->max_tables;
-}
-
 size_t um_size(const struct um_config *config)
 {
 	if (!config_ok(config))
 		return 0;
 	return round_up(sizeof(struct um)) +
 	       round_up((config->max_tables + 1u) * sizeof(struct table)) +
-	       round_up((size_t)config->max_gfn * sizeof(struct frame)) +
-	       round_up(roots_kept(config) * sizeof(struct root));
+	       round_up((size_t)config->max_gfn * sizeof(struct frame));
 }
 
 static void lay_out(struct um *um, const struct um_config *c)
@@ -85,8 +79,6 @@ static void lay_out(struct um *um, const struct um_config *c)
 	um->tables = (struct table *)(void *)at;
 	at += round_up((c->max_tables + 1u) * sizeof(struct table));
 	um->frames = (struct frame *)(void *)at;
-	at += round_up((size_t)c->max_gfn * sizeof(struct frame));
-	um->roots = (struct root *)(void *)at;
 	/* Never used yet: 1, 2, ... in order. */
 	for (uint32_t id = c->max_tables; id > 0; id--) {
 		um->tables[id].next_same = um->free_tables;
@@ -108,7 +100,7 @@ enum um_result um_init(void *memory, const struct um_config *config, struct um *
 	um->prefetch = config->prefetch;
 	um->max_gfn = (uint32_t)config->max_gfn;
 	um->max_tables = um->budget = config->max_tables;
-	um->max_roots = roots_kept(config);
+	um->max_roots = config->max_roots;
 	um->limit = um->end = address_end(config->format);
 	um->user_end = config->user_end;
 	um->generation = 1;

@@ -10,34 +10,46 @@
 
 /* ---- 1. The roots --------------------------------------------------------------------------- */
 
-void root_removed(struct um *um, const struct table *t)
+static void list_remove(struct um *um, struct table *t)
 {
-	uint32_t i = 0;
+	if (t->root_prev)
+		table_at(um, t->root_prev)->root_next = t->root_next;
+	else
+		um->roots = t->root_next;
+	if (t->root_next)
+		table_at(um, t->root_next)->root_prev = t->root_prev;
+	else
+		um->last_root = t->root_prev;
+}
 
-	while (um->roots[i].id != table_id(um, t))
-		i++;
-	um->roots[i] = um->roots[--um->nroots];
+static void list_insert(struct um *um, struct table *t)
+{
+	t->root_prev = 0;
+	t->root_next = um->roots;
+	if (um->roots)
+		table_at(um, um->roots)->root_prev = table_id(um, t);
+	else
+		um->last_root = table_id(um, t);
+	um->roots = table_id(um, t);
+}
+
+void root_removed(struct um *um, struct table *t)
+{
+	list_remove(um, t);
+	um->nroots--;
 	if (is_live(um, t))
 		um->stats.roots--;
 }
 
-/* Free places first, then stale roots, then the least recently used (R12, D12). */
+/* Free places first, then the root that was current longest ago (R12, D12); stale ones are among the
+ * last. */
 static void make_room(struct um *um)
 {
-	struct table *victim = NULL;
-	uint64_t oldest = 0;
+	struct table *victim;
 
 	if (um->nroots < um->max_roots)
 		return;
-	for (uint32_t i = 0; i < um->nroots; i++) {
-		struct table *t = table_at(um, um->roots[i].id);
-		uint64_t used = is_live(um, t) ? um->roots[i].used + 1 : 0;
-
-		if (!victim || used < oldest) {
-			victim = t;
-			oldest = used;
-		}
-	}
+	victim = table_at(um, um->last_root);
 	if (is_live(um, victim)) {
 		um->stats.evictions++;
 		observe(um, UM_EV_EVICT, 0, (um_gpa)victim->gfn << UM_PAGE_SHIFT, level_of(victim));
@@ -48,9 +60,8 @@ static void make_room(struct um *um)
 static void use_root(struct um *um, struct table *t)
 {
 	um->root = table_id(um, t);
-	for (uint32_t i = 0; i < um->nroots; i++)
-		if (um->roots[i].id == um->root)
-			um->roots[i].used = um->stats.switches;
+	list_remove(um, t);
+	list_insert(um, t);
 	t->flags |= TABLE_USED;
 	t->writes = 0;
 	lru_touch(um, t);
@@ -65,7 +76,8 @@ struct table *make_root(struct um *um)
 
 	make_room(um);
 	t = make_table(um, &key);
-	um->roots[um->nroots++].id = table_id(um, t);
+	list_insert(um, t);
+	um->nroots++;
 	um->stats.roots++;
 	use_root(um, t);
 	return t;

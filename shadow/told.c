@@ -132,9 +132,11 @@ static void change_every_root(struct um *um, um_gva gva, uint64_t gpte)
 
 	if (t)
 		change_leaf(um, t, gva, gpte);
-	for (uint32_t i = 0; diverged && i < um->nroots; i++)
-		if (is_guest_root(um, table_at(um, um->roots[i].id)))
-			change_leaf(um, table_at(um, um->roots[i].id), gva, gpte);
+	if (!diverged)
+		return;
+	for (t = next_root(um, NULL); t; t = next_root(um, t))
+		if (is_guest_root(um, t))
+			change_leaf(um, t, gva, gpte);
 }
 
 /* The cached shadows of one guest directory (one for each mode it was used in).  An unknown directory has
@@ -199,9 +201,9 @@ enum um_result um_set_pde(struct um *um, um_gpa root, uint64_t index)
 		return UM_EINVAL;
 	um->stats.told_pdes++;
 	if (first + (span_of(um, top) - 1) >= um->user_end) {
-		for (uint32_t r = 0; r < um->nroots; r++)
-			if (is_guest_root(um, table_at(um, um->roots[r].id)))
-				drop_slot(um, table_at(um, um->roots[r].id), i);
+		for (struct table *t = next_root(um, NULL); t; t = next_root(um, t))
+			if (is_guest_root(um, t))
+				drop_slot(um, t, i);
 	} else {
 		for (struct table *t = next_shadow(um, root, NULL); t; t = next_shadow(um, root, t))
 			drop_slot(um, t, i);

@@ -56,11 +56,9 @@ static struct table *window_table(struct um *um, unsigned cpu, unsigned slot)
 		return NULL;
 	t = make_window_table(um, um->window_first + slot * span_of(um, top_level(um)));
 	*id = table_id(um, t);
-	for (uint32_t i = 0; i < um->nroots; i++)
-		if (table_at(um, um->roots[i].id)->hooked == cpu + 1)
-			table_at(um, um->roots[i].id)->hooked = 0;
-	if (um->root)
-		hook_window(um, table_at(um, um->root));
+	for (struct table *root = next_root(um, NULL); root; root = next_root(um, root))
+		if (root->hooked == cpu + 1)
+			link_child(um, root, index_at(um, top_level(um), t->gva), t);
 	return t;
 }
 
