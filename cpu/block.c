@@ -367,22 +367,27 @@ static struct block *scratch_block(struct cpu *c, uint32_t linear, unsigned mode
 {
 	struct block *b = c->blocks->scratch;
 	uint8_t bytes[INSN_BYTES_MAX];
+	unsigned have = 0;
 
 	mode |= MODE_STEP;
 	b->second = NULL;
-	for (unsigned have = 0; have < INSN_BYTES_MAX;) {
-		uint32_t at = linear + have;
-		unsigned end = UM_PAGE_SIZE - at % UM_PAGE_SIZE;
+	/* At most two pages; the second only if the instruction reaches it. */
+	do {
+		unsigned piece = UM_PAGE_SIZE - (linear + have) % UM_PAGE_SIZE;
 		const uint8_t *host;
 		um_gpa gpa = 0;
 
-		if (!fetch_page(c, at, &host, &gpa))
+		if (piece > INSN_BYTES_MAX - have)
+			piece = INSN_BYTES_MAX - have;
+		if (!fetch_page(c, linear + have, &host, &gpa))
 			return NULL;
-		for (; end && have < INSN_BYTES_MAX; end--, have++, gpa++)
-			bytes[have] = host ? *host++ : fetch_io_byte(c, gpa);
-		if (decode_run(c, b->insn, bytes, have, mode, 1))
-			break;
-	}
+		if (host)
+			memcpy(bytes + have, host, piece);
+		else
+			for (unsigned n = 0; n < piece; n++)
+				bytes[have + n] = fetch_io_byte(c, gpa + n);
+		have += piece;
+	} while (!decode_run(c, b->insn, bytes, have, mode, 1) && have < INSN_BYTES_MAX);
 	finish_block(b, 1, linear % UM_PAGE_SIZE, false, false);
 	return b;
 }

@@ -186,7 +186,7 @@ enum decode_result decode(const struct decoder *decoder, const uint8_t *bytes, u
 		avail = INSN_BYTES_MAX;
 	memset(insn, 0, sizeof(*insn));
 	insn->len = 1;
-	status = ZydisDecoderDecodeFull(z, bytes, avail, &d.z, d.op);
+	status = ZydisDecoderDecodeInstruction(z, NULL, bytes, avail, &d.z);
 	if (status == ZYDIS_STATUS_NO_MORE_DATA && avail < INSN_BYTES_MAX)
 		return DECODE_MORE;
 	if (!ZYAN_SUCCESS(status)) {

@@ -14,7 +14,6 @@
 /* An instruction as select_*() sees it. */
 struct decoded {
 	ZydisDecodedInstruction z;
-	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	uint8_t bytes[INSN_BYTES_MAX];
 	uint8_t mode;       /* MODE_* */
 	uint32_t options;   /* enum cpu_opt */

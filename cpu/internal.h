@@ -79,8 +79,8 @@ struct link {
 	const struct insn *taken, *fall;
 };
 
-/* What decode.c hands to select_*(): Zydis' view, for mnemonic and operand kinds. */
-struct decoded; /* decode.h: { ZydisDecodedInstruction z; ZydisDecodedOperand op[]; uint8_t bytes[15]; } */
+/* What decode.c hands to select_*(): Zydis' view, for the mnemonic. */
+struct decoded; /* decode.h: { ZydisDecodedInstruction z; uint8_t bytes[15]; ... } */
 /* Each returns the handler for its own instructions and completes *i, NULL for everybody else's. */
 insn_fn *select_integer(const struct decoded *d, struct insn *i); /* select_integer.c */
 insn_fn *select_system(const struct decoded *d, struct insn *i);  /* select_system.c */
