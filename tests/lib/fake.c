@@ -126,10 +126,20 @@ static void invalidate_all(void *user)
 		f->tlb[i].valid = false;
 }
 
+static void invalidate_nonglobal(void *user)
+{
+	struct fake *f = user;
+
+	f->invalidations++;
+	for (unsigned i = 0; i < FAKE_TLB; i++)
+		if (!f->keep_globals || !f->tlb[i].global)
+			f->tlb[i].valid = false;
+}
+
 static const struct um_ops ops = {
 	.read_entry = read_entry, .update_entry = update_entry, .get_page = get_page, .put_page = put_page,
 	.get_table = get_table, .put_table = put_table, .invalidate = invalidate,
-	.invalidate_all = invalidate_all,
+	.invalidate_all = invalidate_all, .invalidate_nonglobal = invalidate_nonglobal,
 };
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -266,7 +276,7 @@ struct fake_access fake_access(struct fake *f, uint32_t gva, unsigned access)
 	}
 	if (!permits(map.rights, access))
 		broke(f, "UM_OK with fewer rights than were asked for");
-	*e = (struct fake_tlb_entry){ .valid = true, .page = gva & ~0xFFFu, .rights = map.rights,
+	*e = (struct fake_tlb_entry){ .valid = true, .global = map.global, .page = gva & ~0xFFFu, .rights = map.rights,
 	                              .gpa = map.gpa & ~0xFFFull, .hfn = map.hfn };
 	return answer(UM_OK, &map, false);
 }

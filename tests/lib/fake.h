@@ -16,7 +16,7 @@
 
 #define FAKE_TLB 8192u /* direct-mapped by page: no two pages that tests use together collide often */
 
-struct fake_tlb_entry { bool valid; uint32_t page; uint8_t rights; um_gpa gpa; um_hfn hfn; };
+struct fake_tlb_entry { bool valid, global; uint32_t page; uint8_t rights; um_gpa gpa; um_hfn hfn; };
 
 struct fake {
 	struct um *um;
@@ -34,6 +34,7 @@ struct fake {
 	uint64_t fail_at;          /* fail the get_table() call of this number (1 = next), 0 = never */
 	uint64_t fail_every;       /* fail each n-th call, 0 = never */
 	uint64_t invalidations;
+	bool keep_globals;         /* global translations survive invalidate_nonglobal() */
 	uint64_t updates;          /* A/D write-backs */
 	const char *broken;        /* the first broken promise of the core towards the embedder */
 	uint32_t mode, cr3;
