@@ -179,6 +179,13 @@ struct cpu {
 		bool software;    /* INT n, INT3, INTO: gate DPL is checked, eip is after it */
 		uint32_t error;
 	} exc;
+	/* The event whose delivery the host could not finish (CPU_EXIT_NOMEM, CPU_EXIT_STOP), vector < 0: none.
+	 * The next cpu_run() begins with it. */
+	struct {
+		int vector;
+		bool has_error, software, external;
+		uint32_t error;
+	} undelivered;
 
 	uint64_t instructions;
 	struct um *um;
@@ -200,7 +207,7 @@ struct cpu {
 enum { MODE_CODE32 = 1u << 0, MODE_STACK32 = 1u << 1, MODE_FLAT = 1u << 2, MODE_STEP = 1u << 3,
        MODE_USER = 1u << 4 };
 /* EV_INHIBIT: c->inhibit was set.  EV_HALT: c->halted was.  EV_STEP: TF or an armed breakpoint.
- * EV_RESUME: RF is set.  EV_CODE: look the running code up again. */
+ * EV_RESUME: RF is set.  EV_CODE: look the running code up again.  EV_EXIT: leave with c->exit. */
 enum { EV_IRQ = 1u << 0, EV_NMI = 1u << 1, EV_CODE = 1u << 2, EV_STEP = 1u << 3, EV_INHIBIT = 1u << 4,
        EV_HALT = 1u << 5, EV_EXIT = 1u << 6, EV_RESUME = 1u << 7 };
 
@@ -261,6 +268,9 @@ bool interrupt_return(struct cpu *c, uint32_t next_eip, unsigned opsize); /* IRE
  * c->eip is the address to push.  false: shutdown. */
 bool deliver_exception(struct cpu *c);
 bool deliver_external(struct cpu *c, unsigned vector);
+bool deliver_undelivered(struct cpu *c); /* c->undelivered.vector >= 0 */
+/* INT n, INT3, INTO: record the vector to be delivered after instruction i; what a handler returns. */
+enum run software_interrupt(struct cpu *c, const struct insn *i, unsigned vector);
 
 /* task.c */
 enum task_switch { TASK_JUMP, TASK_CALL, TASK_IRET, TASK_GATE };

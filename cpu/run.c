@@ -230,6 +230,10 @@ static bool attend(struct cpu *c, unsigned *extra)
 {
 	c->patch = NULL;
 	c->events &= ~(uint32_t)EV_CODE;
+	if (c->events & EV_EXIT) { /* an event could not be delivered: c->undelivered */
+		c->events &= ~(uint32_t)EV_EXIT;
+		return false;
+	}
 	if (c->kicked) {
 		c->kicked = 0;
 		c->exit = CPU_EXIT_KICKED;
@@ -305,6 +309,10 @@ enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 	c->budget = 0;
 	c->exc.vector = -1;
 	c->patch = NULL;
+	if (c->undelivered.vector >= 0 && !deliver_undelivered(c)) {
+		c->slice = c->reserve = 0;
+		return CPU_EXIT_SHUTDOWN;
+	}
 	for (;;) {
 		extra = 0;
 		if (unlikely(c->pending) && !attend(c, &extra))

@@ -59,7 +59,7 @@ static void tell_mode(struct cpu *c)
 /* What both a reset and a new state from outside leave behind. */
 static void start_afresh(struct cpu *c)
 {
-	c->exc.vector = -1;
+	c->exc.vector = c->undelivered.vector = -1;
 	c->debug_hits = 0;
 	c->inhibit_debug = false;
 	c->patch = NULL;
