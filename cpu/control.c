@@ -6,7 +6,7 @@
  *   2. MOV CRn    with the rules of SDM vol. 3, 2.5
  *   3. CR0        LMSW, SMSW, CLTS
  *   4. Tables     LGDT, LIDT, SGDT, SIDT, LLDT, SLDT, LTR, STR
- *   5. Caches     INVLPG, INVD, WBINVD, CLFLUSH
+ *   5. Caches     INVLPG, INVD, WBINVD
  */
 #include "cpu/system.h"
 
@@ -320,15 +320,5 @@ enum run op_cache_control(struct cpu *c, const struct insn *i)
 {
 	if (!privileged(c))
 		return raise_error(c, i, EXC_GP, 0);
-	NEXT(c, i);
-}
-
-/* Checked like a load (SDM vol. 2, CLFLUSH). */
-enum run op_clflush(struct cpu *c, const struct insn *i)
-{
-	uint8_t unused;
-
-	if (!seg_read8(c, i->seg, ea(c, i), &unused))
-		return faulted(c, i);
 	NEXT(c, i);
 }

@@ -123,7 +123,7 @@ static const struct {
 	{ M(SIDT), MEMORY_ONLY, op_sidt }, { M(LLDT), 0, op_lldt }, { M(SLDT), 0, op_sldt }, { M(LTR), 0, op_ltr },
 	{ M(STR), 0, op_str },
 	{ M(INVLPG), MEMORY_ONLY | ENDS, op_invlpg }, { M(INVD), 0, op_cache_control },
-	{ M(WBINVD), 0, op_cache_control }, { M(CLFLUSH), MEMORY_ONLY, op_clflush },
+	{ M(WBINVD), 0, op_cache_control },
 	{ M(RDMSR), 0, op_rdmsr }, { M(WRMSR), 0, op_wrmsr }, { M(CPUID), 0, op_cpuid }, { M(RDTSC), 0, op_rdtsc },
 	{ M(RDPMC), ENDS, op_rdpmc }, { M(SYSENTER), ENDS, op_sysenter }, { M(SYSEXIT), ENDS, op_sysexit },
 	{ M(PUSHF), 0, op_pushf }, { M(PUSHFD), 0, op_pushf }, { M(POPF), 0, op_popf }, { M(POPFD), 0, op_popf },

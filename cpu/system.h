@@ -128,7 +128,7 @@ bool read_inner_stack(struct cpu *c, unsigned cpl, uint16_t *ss, uint32_t *esp);
 
 /* control.c */
 insn_fn op_mov_to_cr, op_mov_from_cr, op_lmsw, op_smsw, op_clts, op_lgdt, op_lidt, op_sgdt, op_sidt, op_lldt,
-	op_sldt, op_ltr, op_str, op_invlpg, op_cache_control, op_clflush;
+	op_sldt, op_ltr, op_str, op_invlpg, op_cache_control;
 /* Load CR3 as a task switch or MOV does. */
 void load_cr3(struct cpu *c, uint32_t value);
 
