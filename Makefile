@@ -85,7 +85,7 @@ GUEST_FLAGS := -m32 -march=i686 -O2 -std=gnu11 $(WARN) -ffreestanding -fno-pic -
                -fcf-protection=none -I. -MMD -MP
 GUEST_LIB   := guests/common/start.S guests/common/entry.S guests/common/trap.c guests/common/console.c
 GUEST_BAD   := $(basename $(wildcard guests/bad/*.S guests/bad/*.c))
-GUESTS      := $(addprefix $(BUILD)/,guests/hello $(GUEST_BAD))
+GUESTS      := $(addprefix $(BUILD)/,guests/hello guests/access $(GUEST_BAD))
 guestobj     = $(addprefix $(BUILD)/guests/obj/,$(addsuffix .o,$(basename $(1))))
 GUEST_LINK  := -m32 -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-T,guests/common/guest.ld
 
