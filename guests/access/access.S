@@ -3,7 +3,7 @@
  * guests/access/access.S - the accesses themselves.
  *
  * ring0_access(kind, address, value): from ring 0; after a fault it goes on at ring0_end.
- * enter_ring3(kind, address, value): the same from ring 3; leave_ring3() ends it from the trap handler.
+ * enter_ring3(kind, address, value): the same from ring 3; leave_ring3() ends it from the handler.
  */
 	.text
 	.globl ring0_access, ring0_end, ring0_stack

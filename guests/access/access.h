@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/access/access.h - the access suite: every combination of page-table bits against every kind of access,
- * and the rules of when a change counts, judged inside the guest.
+ * guests/access/access.h - the access suite: every combination of page-table bits against every kind of
+ * access, and the rules of when a change counts, judged inside the guest.
  *
  *   model.c         what the manual says an access comes to
  *   probe.c, .S     making one access, from ring 0 or 3, and seeing what it came to
@@ -36,8 +36,8 @@ struct verdict {
 };
 
 struct verdict judge(const struct question *q);
-/* Error codes alike?  QEMU (7.2) reports a reserved bit without FAULT_P, which the manual excludes; the command
- * line's word `lenient-rsvd` lets that pass. */
+/* Error codes alike?  QEMU (7.2) reports a reserved bit without FAULT_P, which the manual excludes; the
+ * command line's word `lenient-rsvd` lets that pass. */
 extern bool lenient_rsvd;
 bool same_error(uint32_t found, uint32_t expected);
 

@@ -6,8 +6,9 @@
  *   2. One       set the entries, access, compare all that can be seen
  *   3. All       a line of TAP for each mode and access
  *
- * Directory entry: P W U A D PS and a reserved bit; table entry: P W U A D; both with the ignored bits 9-11 set in
- * every other combination.  The pages hold numbers, so that an access to the wrong one is seen.
+ * Directory entry: P W U A D PS and a reserved bit; table entry: P W U A D; both with the ignored
+ * bits 9-11 set in every other combination.  The pages hold numbers, so that an access to the wrong
+ * one is seen.
  */
 #include "guests/access/access.h"
 
@@ -15,7 +16,8 @@
 
 #define IGNORED 0xE00u
 #define RESERVED_LARGE 0x00200000u
-#define INDEX 5u /* of the page under test in its table; the large page's part at the same place */
+#define INDEX 5u /* of the page under test in its table; the large page's part at the same place   \
+		  */
 
 static const uint32_t pde_bits[] = {PTE_P, PTE_W, PTE_U, PTE_A, PTE_D, PTE_PS, RESERVED_LARGE};
 static const uint32_t pte_bits[] = {PTE_P, PTE_W, PTE_U, PTE_A, PTE_D};
@@ -41,8 +43,8 @@ static uint8_t *target(bool large)
 }
 
 /* The page's number is untouched, and exactly the one word was written. */
-static bool data_is_right(const struct question *q, const struct verdict *v, const struct outcome *o,
-                          uint32_t written)
+static bool data_is_right(const struct question *q, const struct verdict *v,
+			  const struct outcome *o, uint32_t written)
 {
 	volatile uint32_t *number = (volatile uint32_t *)(target(v->large) + PAGE_NUMBER);
 	volatile uint32_t *scratch = (volatile uint32_t *)(target(v->large) + PAGE_SCRATCH);
@@ -58,8 +60,8 @@ static void complain(const struct question *q, const struct verdict *v, const st
 {
 	static const char *const name[] = {"read", "write", "fetch"};
 
-	print("# WP=%u PSE=%u %s %s pde=%08x pte=%08x: ", q->wp, q->pse, q->user ? "user" : "supervisor",
-	      name[q->access], q->pde, q->pte);
+	print("# WP=%u PSE=%u %s %s pde=%08x pte=%08x: ", q->wp, q->pse,
+	      q->user ? "user" : "supervisor", name[q->access], q->pde, q->pte);
 	if (o->fault)
 		print("fault %x at %08x", o->error, o->address);
 	else
@@ -75,7 +77,9 @@ static void complain(const struct question *q, const struct verdict *v, const st
 /* Where in the page: RET for fetches, the number for reads, scratch for writes. */
 static uint32_t offset_for(enum access access)
 {
-	return access == ACCESS_FETCH ? PAGE_CODE : access == ACCESS_READ ? PAGE_NUMBER : PAGE_SCRATCH;
+	return access == ACCESS_FETCH  ? PAGE_CODE
+	       : access == ACCESS_READ ? PAGE_NUMBER
+				       : PAGE_SCRATCH;
 }
 
 static bool try_one(const struct question *q, uint32_t written)
@@ -91,7 +95,8 @@ static bool try_one(const struct question *q, uint32_t written)
 	o = probe(q->access, q->user, address, written);
 	pde = *test_entry();
 	pte = test_table[INDEX];
-	good = o.fault == v.fault && (!o.fault || (same_error(o.error, v.error) && o.address == address)) &&
+	good = o.fault == v.fault &&
+	       (!o.fault || (same_error(o.error, v.error) && o.address == address)) &&
 	       (pde | v.optional) == (v.pde | v.optional) && (pde & v.pde) == v.pde && pte == v.pte;
 	good = data_is_right(q, &v, &o, written) && good;
 	if (!good)
@@ -139,13 +144,13 @@ static void set_mode(const struct question *q)
 void combinations(void)
 {
 	static const char *const kind[2][ACCESSES] = {
-	        {"supervisor read", "supervisor write", "supervisor fetch"},
-	        {"user read", "user write", "user fetch"}};
+	    {"supervisor read", "supervisor write", "supervisor fetch"},
+	    {"user read", "user write", "user fetch"}};
 	bool has_pse = cpu_features() & FEATURE_PSE;
 
 	for (unsigned mode = 0; mode < 24; mode++) {
 		struct question q = {
-		        .wp = mode / 12, .pse = mode / 6 % 2, .user = mode / 3 % 2, .access = mode % 3};
+		    .wp = mode / 12, .pse = mode / 6 % 2, .user = mode / 3 % 2, .access = mode % 3};
 		uint32_t count = 0;
 		unsigned wrong;
 

@@ -2,8 +2,8 @@
 /*
  * guests/access/model.c - what an access comes to, as the manual says it and nothing else.
  *
- * SDM vol. 3: 4.3 (the formats of 32-bit paging), 4.6.1 (access rights), 4.7 (error codes), 4.8 (accessed and
- * dirty).  Written in the manual's order, not for speed.
+ * SDM vol. 3: 4.3 (the formats of 32-bit paging), 4.6.1 (access rights), 4.7 (error codes), 4.8
+ * (accessed and dirty).  Written in the manual's order, not for speed.
  */
 #include "guests/access/access.h"
 
@@ -28,10 +28,10 @@ static uint32_t error_of(const struct question *q, uint32_t cause)
 static struct verdict fault(const struct question *q, uint32_t cause, uint32_t optional)
 {
 	return (struct verdict){.fault = true,
-	                        .error = error_of(q, cause),
-	                        .pde = q->pde,
-	                        .pte = q->pte,
-	                        .optional = optional};
+				.error = error_of(q, cause),
+				.pde = q->pde,
+				.pte = q->pte,
+				.optional = optional};
 }
 
 static bool is_permitted(const struct question *q, bool writable, bool for_users)

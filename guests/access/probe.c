@@ -31,8 +31,8 @@ void handle_trap(struct trap_frame *f)
 	if (f->vector == TRAP_USER && user)
 		leave_ring3(f->eax);
 	if (f->vector != TRAP_PAGE_FAULT || (!user && !ring0_stack)) {
-		print("Bail out! trap %u, error %x, at %08x, address %08x\n", f->vector, f->error, f->eip,
-		      read_cr2());
+		print("Bail out! trap %u, error %x, at %08x, address %08x\n", f->vector, f->error,
+		      f->eip, read_cr2());
 		debug_exit(3);
 	}
 	seen.fault = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/access/rules.c - sequences: when a change of the tables counts, and how accesses mark entries.
+ * guests/access/rules.c - sequences: when a change of the tables counts, and how accesses mark
+ * entries.
  *
  *   1. Helpers        for all the rules
  *   2. Flushing       SDM vol. 3, 4.10.4: what needs INVLPG or MOV to CR3, and what does not
@@ -125,7 +126,8 @@ static bool a_changed_directory_entry(void)
 	       faults(ACCESS_READ, true, AT(1), FAULT_P | FAULT_U);
 	*test_entry() = (uint32_t)test_table | RWU;
 	flush_all();
-	return good && shows(AT(1), 1) && writes(AT(1)) && !probe(ACCESS_READ, true, AT(1), 0).fault;
+	return good && shows(AT(1), 1) && writes(AT(1)) &&
+	       !probe(ACCESS_READ, true, AT(1), 0).fault;
 }
 
 static bool write_protect_toggles(void)
@@ -203,7 +205,8 @@ static bool only_what_is_touched_is_marked(void)
 	for (unsigned i = 500; i < 520; i += 3)
 		good = good && shows(AT(i), 1);
 	for (unsigned i = 0; i < 1024; i++)
-		good = good && !(test_table[i] & PTE_A) == !(i >= 500 && i < 520 && (i - 500) % 3 == 0);
+		good = good &&
+		       !(test_table[i] & PTE_A) == !(i >= 500 && i < 520 && (i - 500) % 3 == 0);
 	return good;
 }
 
@@ -222,17 +225,17 @@ static bool aliases_are_marked_apart(void)
 void rules_of_flushing(void)
 {
 	static const struct rule list[] = {
-	        {"absent to present needs no flush", absent_to_present},
-	        {"more rights count after the fault", more_rights},
-	        {"INVLPG ends a translation", invlpg_ends_a_translation},
-	        {"loading CR3 ends all translations", cr3_ends_all_translations},
-	        {"a changed directory entry counts after a flush", a_changed_directory_entry},
-	        {"CR0.WP toggles at once", write_protect_toggles},
-	        {"paging off and on", paging_off_and_on},
-	        {"global pages end with INVLPG or CR4.PGE", global_pages},
-	        {"dirty comes with the first write", dirty_comes_with_the_first_write},
-	        {"only what is touched is marked", only_what_is_touched_is_marked},
-	        {"aliases are marked apart", aliases_are_marked_apart},
+	    {"absent to present needs no flush", absent_to_present},
+	    {"more rights count after the fault", more_rights},
+	    {"INVLPG ends a translation", invlpg_ends_a_translation},
+	    {"loading CR3 ends all translations", cr3_ends_all_translations},
+	    {"a changed directory entry counts after a flush", a_changed_directory_entry},
+	    {"CR0.WP toggles at once", write_protect_toggles},
+	    {"paging off and on", paging_off_and_on},
+	    {"global pages end with INVLPG or CR4.PGE", global_pages},
+	    {"dirty comes with the first write", dirty_comes_with_the_first_write},
+	    {"only what is touched is marked", only_what_is_touched_is_marked},
+	    {"aliases are marked apart", aliases_are_marked_apart},
 	};
 
 	try_rules(list, sizeof(list) / sizeof(list[0]));

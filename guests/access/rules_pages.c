@@ -110,7 +110,8 @@ static bool small_and_large_by_turns(void)
 	for (unsigned i = 0; i < 20; i++) {
 		*test_entry() = LARGE_FRAME | (i & 2 ? PTE_P : RW) | PTE_PS;
 		flush_all();
-		good = good && reads(AT(5) + PAGE_NUMBER, LARGE_NUMBER) && writes(AT(5)) == !(i & 2);
+		good =
+		    good && reads(AT(5) + PAGE_NUMBER, LARGE_NUMBER) && writes(AT(5)) == !(i & 2);
 		*test_entry() = (uint32_t)test_table | RW;
 		flush_all();
 		good = good && shows(AT(5), 1) && writes(AT(5));
@@ -151,21 +152,22 @@ static bool a_large_page_reaches_all_its_memory(void)
 	for (uint32_t i = 0; i < 1024; i += 7)
 		good = good && !probe(ACCESS_WRITE, i & 1, AT(i) + 64, i).fault;
 	for (uint32_t i = 0; i < 1024; i += 7)
-		good = good && reads(AT(i) + 64, i) && *(volatile uint32_t *)(LARGE_FRAME + i * PAGE + 64) == i;
+		good = good && reads(AT(i) + 64, i) &&
+		       *(volatile uint32_t *)(LARGE_FRAME + i * PAGE + 64) == i;
 	return good && *test_entry() == (LARGE_FRAME | RWU | PTE_PS | PTE_A | PTE_D);
 }
 
 void rules_of_pages(void)
 {
 	static const struct rule list[] = {
-	        {"an access across an edge is all or nothing", an_edge_is_all_or_nothing},
-	        {"one frame, two rights", one_frame_two_rights},
-	        {"the last page of the address space", the_last_page},
-	        {"code changed through an alias", code_changed_through_an_alias},
-	        {"other code mapped in its place", other_code_mapped_in_its_place},
-	        {"small and large pages by turns", small_and_large_by_turns},
-	        {"the size bit follows CR4.PSE", the_size_bit_follows_cr4},
-	        {"a large page reaches all its memory", a_large_page_reaches_all_its_memory},
+	    {"an access across an edge is all or nothing", an_edge_is_all_or_nothing},
+	    {"one frame, two rights", one_frame_two_rights},
+	    {"the last page of the address space", the_last_page},
+	    {"code changed through an alias", code_changed_through_an_alias},
+	    {"other code mapped in its place", other_code_mapped_in_its_place},
+	    {"small and large pages by turns", small_and_large_by_turns},
+	    {"the size bit follows CR4.PSE", the_size_bit_follows_cr4},
+	    {"a large page reaches all its memory", a_large_page_reaches_all_its_memory},
 	};
 
 	try_rules(list, sizeof(list) / sizeof(list[0]));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/access/rules_tables.c - page tables as memory: written through mappings, shared, recursive, reused.
+ * guests/access/rules_tables.c - page tables as memory: written through mappings, shared,
+ * recursive, reused.
  */
 #include "guests/access/access.h"
 
@@ -42,7 +43,8 @@ static bool by_bytes_and_across_entries(void)
 	*(volatile uint32_t *)(AT(7) + 6) = page(3) >> 16 | (page(3) | RW) << 16;
 	flush_page(AT(1));
 	flush_page(AT(2));
-	return good && test_table[1] >> 16 == page(3) >> 16 && (test_table[2] & 0xFFFF) == ((page(3) | RW) & 0xFFFF);
+	return good && test_table[1] >> 16 == page(3) >> 16 &&
+	       (test_table[2] & 0xFFFF) == ((page(3) | RW) & 0xFFFF);
 }
 
 /* ---- the recursive directory ---------------------------------------------------------------- */
@@ -190,15 +192,15 @@ static bool many_pages_and_back(void)
 void rules_of_tables(void)
 {
 	static const struct rule list[] = {
-	        {"tables written through a mapping", through_a_mapping},
-	        {"tables written by bytes and across entries", by_bytes_and_across_entries},
-	        {"the directory as its own table", recursion},
-	        {"one table at two places", one_table_at_two_places},
-	        {"two directories share a table", two_directories},
-	        {"a table becomes data", a_table_becomes_data},
-	        {"data becomes a table", data_becomes_a_table},
-	        {"a directory becomes a table", a_directory_becomes_a_table},
-	        {"many pages and back", many_pages_and_back},
+	    {"tables written through a mapping", through_a_mapping},
+	    {"tables written by bytes and across entries", by_bytes_and_across_entries},
+	    {"the directory as its own table", recursion},
+	    {"one table at two places", one_table_at_two_places},
+	    {"two directories share a table", two_directories},
+	    {"a table becomes data", a_table_becomes_data},
+	    {"data becomes a table", data_becomes_a_table},
+	    {"a directory becomes a table", a_directory_becomes_a_table},
+	    {"many pages and back", many_pages_and_back},
 	};
 
 	try_rules(list, sizeof(list) / sizeof(list[0]));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/bad/bad.h - the start of each badly behaved guest: a multiboot header, then it misbehaves at once.
+ * guests/bad/bad.h - the start of each badly behaved guest: a multiboot header, and no more.
  */
 	.section .multiboot, "a"
 	.long	0x1BADB002, 0, -0x1BADB002

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/bad/cli-halt.S - halts with interrupts off, as a kernel does that cannot power the machine off.
+ * guests/bad/cli-halt.S - halts with interrupts off, as a kernel does that cannot power off.
  */
 #include "guests/bad/bad.h"
 

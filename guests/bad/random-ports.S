@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/bad/random-ports.S - writes and reads device ports at random, a million times, then powers off.
- * The ports that end a machine are left out, or it would be over too soon: 0x60-0x64 and 0x92 (reset), 0x501
- * and 0xF4 (debug exit), 0x600-0x607 (power), 0xCF9 (reset), 0x8900.
+ * guests/bad/random-ports.S - reads and writes device ports at random, a million times, then powers off.
+ * The ports that end a machine are left out, or it would be over too soon: 0x60-0x64 and 0x92 (reset),
+ * 0x501 and 0xF4 (debug exit), 0x600-0x607 (power), 0xCF9 (reset), 0x8900.
  */
 #include "guests/bad/bad.h"
 
@@ -25,7 +25,7 @@ again:
 	testl	$1, %ebx		# half of them where the devices are
 	jz	1f
 	andl	$0x3FF, %edx
-1:	movl	%edx, %ecx		# 0x60-0x67, 0x90-0x97, 0xF0-0xF7, 0x4FC-0x507, 0x5FC-0x607, ...
+1:	movl	%edx, %ecx		# eight ports at a time, with what reaches into them
 	andl	$~7, %ecx
 	cmpl	$0x60, %ecx
 	je	next

@@ -7,10 +7,10 @@
  *   3. Touching      reads and writes anywhere, faults taken
  *   4. Seeds
  *
- * The first 4 MiB stay mapped, so that the guest itself goes on; everything else is noise: frames that do not
- * exist, reserved bits, tables that are each other's and their own, changed without flushing.  A write is
- * kept out of the guest's own image by walking the noise first; nothing else is.  Says how many seeds it lived
- * through, then powers off.
+ * The first 4 MiB stay mapped, so that the guest itself goes on; everything else is noise: frames
+ * that do not exist, reserved bits, tables that are each other's and their own, changed without
+ * flushing.  A write is kept out of the guest's own image by walking the noise first; nothing else
+ * is.  Says how many seeds it lived through, then powers off.
  */
 #include "guests/common/guest.h"
 
@@ -73,8 +73,8 @@ static uint32_t random_entry(void)
 	}
 }
 
-/* The processor marks what it uses as a table (A, D): that must not be our own image, or it would change under us.
- * In the lowest 4 MiB only the noise itself serves. */
+/* The processor marks what it uses as a table (A, D): that must not be our own image, or it would
+ * change under us. In the lowest 4 MiB only the noise itself serves. */
 static uint32_t random_directory_entry(void)
 {
 	uint32_t entry = random_entry();
@@ -88,7 +88,8 @@ static void make_noise(void)
 {
 	noise[0][0] = (uint32_t)identity | PTE_P | PTE_W; /* never anything else: we run by it */
 	for (unsigned i = 1; i < TABLES * ENTRIES; i++)
-		noise[i / ENTRIES][i % ENTRIES] = i < ENTRIES ? random_directory_entry() : random_entry();
+		noise[i / ENTRIES][i % ENTRIES] =
+		    i < ENTRIES ? random_directory_entry() : random_entry();
 	flush_all();
 }
 
@@ -100,26 +101,28 @@ void touch_read(uint32_t address);
 void touch_write(uint32_t address, uint32_t value);
 
 __asm__(".globl touch_read, touch_write, touch_first, touch_last\n"
-        "touch_read:\n\t"
-        "movl 4(%esp), %edx\n"
-        "touch_first:\n\t"
-        "movl (%edx), %eax\n\t"
-        "ret\n"
-        "touch_write:\n\t"
-        "movl 4(%esp), %edx\n\t"
-        "movl 8(%esp), %eax\n\t"
-        "movl %eax, (%edx)\n"
-        "touch_last:\n\t"
-        "ret\n");
+	"touch_read:\n\t"
+	"movl 4(%esp), %edx\n"
+	"touch_first:\n\t"
+	"movl (%edx), %eax\n\t"
+	"ret\n"
+	"touch_write:\n\t"
+	"movl 4(%esp), %edx\n\t"
+	"movl 8(%esp), %eax\n\t"
+	"movl %eax, (%edx)\n"
+	"touch_last:\n\t"
+	"ret\n");
 
 void handle_trap(struct trap_frame *f)
 {
-	if (f->vector == TRAP_PAGE_FAULT && f->eip >= (uint32_t)touch_first && f->eip < (uint32_t)touch_last) {
+	if (f->vector == TRAP_PAGE_FAULT && f->eip >= (uint32_t)touch_first &&
+	    f->eip < (uint32_t)touch_last) {
 		faults++;
 		f->eip = (uint32_t)touch_last;
 		return;
 	}
-	print("trap %u, error %x, at %08x, address %08x\n", f->vector, f->error, f->eip, read_cr2());
+	print("trap %u, error %x, at %08x, address %08x\n", f->vector, f->error, f->eip,
+	      read_cr2());
 	debug_exit(1);
 }
 

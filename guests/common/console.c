@@ -97,7 +97,8 @@ void print(const char *format, ...)
 			number = va_arg(args, int);
 			if (number < 0)
 				put('-');
-			print_number(number < 0 ? 0u - (uint32_t)number : (uint32_t)number, 10, width, pad);
+			print_number(number < 0 ? 0u - (uint32_t)number : (uint32_t)number, 10,
+				     width, pad);
 			break;
 		case 'u':
 			print_number(va_arg(args, uint32_t), 10, width, pad);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/common/entry.S - an entry for each vector, and the way back.  struct trap_frame is what this pushes.
+ * guests/common/entry.S - an entry for each vector, and the way back.  It pushes a struct
+ * trap_frame (guest.h).
  */
 	.text
 	.balign 16

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/common/start.S - the multiboot 1 header and the first instructions (Multiboot Specification
- * 0.6.96, 3.1-3.2): flat 32-bit segments, paging and interrupts off, EAX magic, EBX information.
+ * guests/common/start.S - the multiboot 1 header and the first instructions (Multiboot
+ * Specification 0.6.96, 3.1-3.2): flat 32-bit segments, paging and interrupts off, EAX magic, EBX information.
  */
 	.set MAGIC, 0x1BADB002
 	.set FLAGS, 3			# modules on page boundaries; tell us the memory

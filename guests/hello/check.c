@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/hello/check.c - the self-check: what ring 3 reports, and what the kernel can see for itself.
+ * guests/hello/check.c - the self-check: what ring 3 reports, and what the kernel can see for
+ * itself.
  */
 #include "guests/hello/hello.h"
 
@@ -64,7 +65,8 @@ static void check_flushes(void)
 	ok = ok && probe_read(address) == -1 && *(volatile uint32_t *)address == 1;
 	*entry = two | PTE_P;
 	flush_page(address);
-	ok = ok && *(volatile uint32_t *)address == 2 && probe_write(address) == (FAULT_P | FAULT_W);
+	ok =
+	    ok && *(volatile uint32_t *)address == 2 && probe_write(address) == (FAULT_P | FAULT_W);
 	ok = ok && *entry == (two | PTE_P | PTE_A);
 	*entry = two | PTE_P | PTE_W;
 	ok = ok && probe_write(address) == -1 && *entry == (two | PTE_P | PTE_W | PTE_A | PTE_D);

@@ -2,9 +2,9 @@
 /*
  * guests/hello/hello.h - a small kernel to read and to boot: what each file gives the others.
  *
- * The kernel lives below 1 GiB, where all memory is mapped at its own address for ring 0 only.  A process has
- * 1 GiB to 2 GiB for itself: text and data at USER_BASE, a heap behind them, a stack at the end.  Nothing of it
- * is there before it is touched.
+ * The kernel lives below 1 GiB, where all memory is mapped at its own address for ring 0 only.  A
+ * process has 1 GiB to 2 GiB for itself: text and data at USER_BASE, a heap behind them, a stack at the
+ * end.  Nothing of it is there before it is touched.
  *
  *   boot: start.S -> main.c -> memory.c, paging.c, trap.c, timer.c, process.c -> shell.c
  */
@@ -78,8 +78,8 @@ void processes_start(void);
 struct process *start_process(uint32_t argument); /* NULL: no room */
 int wait_for(struct process *p);                  /* its status; the process is gone then */
 void end_current(int status);
-void schedule(void);                              /* another one that is ready goes on, if there is one */
-void idle(void);                                  /* let others run, or sleep until an interrupt */
+void schedule(void);                              /* another that is ready goes on, if one is */
+void idle(void);                                  /* let others run, or sleep */
 void processes_tick(bool from_user);
 void system_call(struct trap_frame *f);
 

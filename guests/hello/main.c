@@ -26,8 +26,8 @@ static void punish(struct trap_frame *f)
 		current->recover = 0;
 		return;
 	}
-	print("process %u: trap %u, error %x, at %08x, address %08x: ended\n", current->pid, f->vector,
-	      f->error, f->eip, read_cr2());
+	print("process %u: trap %u, error %x, at %08x, address %08x: ended\n", current->pid,
+	      f->vector, f->error, f->eip, read_cr2());
 	end_current(-1);
 }
 
@@ -40,7 +40,8 @@ static void page_fault(struct trap_frame *f)
 	if (from_user(f))
 		punish(f);
 	else if (!probe_recover(f)) {
-		print("kernel: page fault, error %x, at %08x, address %08x\n", f->error, f->eip, address);
+		print("kernel: page fault, error %x, at %08x, address %08x\n", f->error, f->eip,
+		      address);
 		debug_exit(2);
 	}
 }

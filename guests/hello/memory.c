@@ -2,8 +2,8 @@
 /*
  * guests/hello/memory.c - frames: 4 KiB pieces of memory, each with a count of its owners.
  *
- * A frame has several owners when processes share it (copy on write).  The frames of the kernel's own image are
- * nobody's to free: sharing and releasing them does nothing.
+ * A frame has several owners when processes share it (copy on write).  The frames of the kernel's
+ * own image are nobody's to free: sharing and releasing them does nothing.
  */
 #include "guests/hello/hello.h"
 

@@ -7,7 +7,8 @@
  *   3. Faults     demand paging and copy on write
  *   4. Printing   the tables as runs
  *
- * 32-bit paging as in SDM vol. 3, 4.3.  A page table's memory is reached at its own address, like all memory.
+ * 32-bit paging as in SDM vol. 3, 4.3.  A page table's memory is reached at its own address, like
+ * all memory.
  */
 #include "guests/hello/hello.h"
 
@@ -30,7 +31,8 @@ uint32_t kernel_directory(void)
 	return (uint32_t)kernel;
 }
 
-/* One 4 MiB piece by a table of its own: page 0 left out, so that a null pointer faults; text read-only. */
+/* One 4 MiB piece by a table of its own: page 0 left out, so that a null pointer faults; text
+ * read-only. */
 static void map_small(uint32_t base)
 {
 	uint32_t *table = (uint32_t *)take_frame();
@@ -234,10 +236,11 @@ static void print_run(const struct run *r)
 
 	if (!r->bytes)
 		return;
-	print("  %08x-%08x -> %08x-%08x %6u KiB  %c%c%c%c%c %s%s\n", r->virtual, r->virtual + r->bytes - 1,
-	      r->physical, r->physical + r->bytes - 1, r->bytes / 1024, f & PTE_U ? 'u' : '-',
-	      f & PTE_W ? 'w' : '-', f & PTE_A ? 'a' : '-', f & PTE_D ? 'd' : '-', f & PTE_G ? 'g' : '-',
-	      f & PTE_PS ? "4M" : "4K", f & PTE_COW ? " copy-on-write" : "");
+	print("  %08x-%08x -> %08x-%08x %6u KiB  %c%c%c%c%c %s%s\n", r->virtual,
+	      r->virtual + r->bytes - 1, r->physical, r->physical + r->bytes - 1, r->bytes / 1024,
+	      f & PTE_U ? 'u' : '-', f & PTE_W ? 'w' : '-', f & PTE_A ? 'a' : '-',
+	      f & PTE_D ? 'd' : '-', f & PTE_G ? 'g' : '-', f & PTE_PS ? "4M" : "4K",
+	      f & PTE_COW ? " copy-on-write" : "");
 }
 
 static void add_to_run(struct run *r, uint32_t address, uint32_t entry, uint32_t bytes)
@@ -257,7 +260,8 @@ void print_tables(uint32_t directory)
 	const uint32_t *entry = (const uint32_t *)directory;
 	struct run run = {0, 0, 0, 0};
 
-	print("  directory at %08x                            user write accessed dirty global\n", directory);
+	print("  directory at %08x                            user write accessed dirty global\n",
+	      directory);
 	for (uint32_t i = 0; i < ENTRIES; i++) {
 		if (!(entry[i] & PTE_P))
 			continue;

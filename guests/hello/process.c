@@ -86,7 +86,8 @@ void processes_tick(bool from_user)
 
 /* ---- 3. Starting ---------------------------------------------------------------------------- */
 
-/* Its kernel stack looks as if it had trapped from ring 3 with `frame` and then been switched away. */
+/* Its kernel stack looks as if it had trapped from ring 3 with `frame` and then been switched away.
+ */
 static struct process *make_process(uint32_t directory, const struct trap_frame *frame)
 {
 	static unsigned last_pid;
@@ -111,13 +112,13 @@ static struct process *make_process(uint32_t directory, const struct trap_frame 
 struct process *start_process(uint32_t argument)
 {
 	struct trap_frame frame = {.ds = USER_DATA,
-	                           .es = USER_DATA,
-	                           .eax = argument,
-	                           .eip = USER_BASE,
-	                           .cs = USER_CODE,
-	                           .eflags = 0x202, /* interrupts on */
-	                           .esp = USER_TOP - 16,
-	                           .ss = USER_DATA};
+				   .es = USER_DATA,
+				   .eax = argument,
+				   .eip = USER_BASE,
+				   .cs = USER_CODE,
+				   .eflags = 0x202, /* interrupts on */
+				   .esp = USER_TOP - 16,
+				   .ss = USER_DATA};
 	uint32_t directory = new_directory();
 	struct process *p = make_process(directory, &frame);
 

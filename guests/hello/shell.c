@@ -29,9 +29,9 @@ static void list_processes(const char *rest)
 		const struct process *p = &processes[i];
 
 		if (p->state != STATE_FREE)
-			print("  %3u %6u %7s  %08x %7u %9u %7u%s\n", p->pid, p->parent, name[p->state],
-			      p->directory ? p->directory : kernel_directory(), p->ticks, p->demand, p->cow,
-			      i ? "" : "  (kernel)");
+			print("  %3u %6u %7s  %08x %7u %9u %7u%s\n", p->pid, p->parent,
+			      name[p->state], p->directory ? p->directory : kernel_directory(),
+			      p->ticks, p->demand, p->cow, i ? "" : "  (kernel)");
 	}
 }
 
@@ -88,14 +88,14 @@ static const struct command {
 	const char *name, *help;
 	void (*run)(const char *rest);
 } commands[] = {
-        {"help", "this list", help},
-        {"ps", "the processes", list_processes},
-        {"pt", "page tables as runs: of the kernel, or `pt PID`", show_tables},
-        {"mem", "memory", show_memory},
-        {"uptime", "seconds since the start", show_uptime},
-        {"selfcheck", "run the checks again", check},
-        {"reboot", "start over", reboot},
-        {"poweroff", "end", leave},
+    {"help", "this list", help},
+    {"ps", "the processes", list_processes},
+    {"pt", "page tables as runs: of the kernel, or `pt PID`", show_tables},
+    {"mem", "memory", show_memory},
+    {"uptime", "seconds since the start", show_uptime},
+    {"selfcheck", "run the checks again", check},
+    {"reboot", "start over", reboot},
+    {"poweroff", "end", leave},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -148,7 +148,8 @@ static void run(const char *line)
 	if (!length)
 		return;
 	for (unsigned i = 0; i < COMMANDS; i++)
-		if (strlen(commands[i].name) == length && memcmp(commands[i].name, line, length) == 0) {
+		if (strlen(commands[i].name) == length &&
+		    memcmp(commands[i].name, line, length) == 0) {
 			line += length;
 			while (*line == ' ')
 				line++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/hello/syscall.h - the calls from ring 3: int 0x80, EAX which, EBX and ECX arguments, EAX the result.
+ * guests/hello/syscall.h - the calls from ring 3: int 0x80, EAX which, EBX and ECX arguments,
+ * EAX the result.
  */
 #ifndef HELLO_SYSCALL_H
 #define HELLO_SYSCALL_H
@@ -13,7 +14,7 @@ enum system_call {
 	CALL_SLEEP,   /* timer ticks */
 	CALL_WAIT,    /* the next child's status */
 	CALL_REPORT,  /* text, ok: a line of the self-check */
-	CALL_RECOVER, /* address: go on there after the next bad access, EAX error code, EDX address */
+	CALL_RECOVER, /* address: go on there after a bad access, EAX error code, EDX where */
 	CALLS
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/hello/user.c - what runs in ring 3: checks of what the kernel promises a process, and a worker.
+ * guests/hello/user.c - what runs in ring 3: checks of what the kernel promises a process, and a
+ * worker.
  *
  *   1. Calls
  *   2. Checks    of memory, of protection, of copies
@@ -29,7 +30,8 @@ static void report(const char *what, bool ok)
 	call(CALL_REPORT, (uint32_t)what, ok);
 }
 
-/* One access that ought to fault.  Returns the error code, -1: it did not; *where: the address reported. */
+/* One access that ought to fault.  Returns the error code, -1: it did not; *where: the address
+ * reported. */
 enum access { READ, WRITE, JUMP };
 
 static int attempt(enum access access, uint32_t address, uint32_t *where)
@@ -38,21 +40,21 @@ static int attempt(enum access access, uint32_t address, uint32_t *where)
 	uint32_t at;
 
 	__asm__ volatile("movl %%esp, %%edi\n\t"
-	                 "movl $7, %%eax\n\t" /* CALL_RECOVER */
-	                 "movl $2f, %%ebx\n\t"
-	                 "int $0x80\n\t"
-	                 "movl $-1, %%eax\n\t"
-	                 "cmpl $1, %%ecx\n\t"
-	                 "jb 3f\n\t"
-	                 "je 4f\n\t"
-	                 "jmp *%%edx\n"
-	                 "3: movl (%%edx), %%ebx\n\t"
-	                 "jmp 2f\n"
-	                 "4: movl %%eax, (%%edx)\n"
-	                 "2: movl %%edi, %%esp"
-	                 : "=&a"(error), "=d"(at)
-	                 : "c"(access), "d"(address)
-	                 : "ebx", "edi", "memory");
+			 "movl $7, %%eax\n\t" /* CALL_RECOVER */
+			 "movl $2f, %%ebx\n\t"
+			 "int $0x80\n\t"
+			 "movl $-1, %%eax\n\t"
+			 "cmpl $1, %%ecx\n\t"
+			 "jb 3f\n\t"
+			 "je 4f\n\t"
+			 "jmp *%%edx\n"
+			 "3: movl (%%edx), %%ebx\n\t"
+			 "jmp 2f\n"
+			 "4: movl %%eax, (%%edx)\n"
+			 "2: movl %%edi, %%esp"
+			 : "=&a"(error), "=d"(at)
+			 : "c"(access), "d"(address)
+			 : "ebx", "edi", "memory");
 	*where = at;
 	return error;
 }
@@ -106,8 +108,8 @@ static void check_protection(void)
 	ok = ok && attempt(WRITE, 0x100000, &where) == 7 && where == 0x100000;
 	ok = ok && attempt(JUMP, 0x100000, &where) == 5;
 	report("ring 3: kernel memory is refused", ok);
-	report("ring 3: text is read-only", attempt(WRITE, (uint32_t)&constant, &where) == 7 &&
-	                                             where == (uint32_t)&constant);
+	report("ring 3: text is read-only",
+	       attempt(WRITE, (uint32_t)&constant, &where) == 7 && where == (uint32_t)&constant);
 	ok = attempt(READ, 0x70000000, &where) == 4 && where == 0x70000000;
 	ok = ok && attempt(JUMP, 0, &where) == 4 && where == 0;
 	ok = ok && attempt(WRITE, 0xFFFFFFF0, &where) == 6 && where == 0xFFFFFFF0;
@@ -142,7 +144,8 @@ static void check_copies(void)
 	status = call(CALL_WAIT, 0, 0);
 	for (uint32_t n = 0; n < HEAP_PAGES; n++)
 		ok = ok && *heap_page(n) == (n % 3 ? n * 0x01010101 : n + 7);
-	report("fork: parent and child write to copies of their own", ok && initialised == 2 && status == 42);
+	report("fork: parent and child write to copies of their own",
+	       ok && initialised == 2 && status == 42);
 	/* many, one after the other */
 	ok = true;
 	for (uint32_t i = 0; i < 50; i++) {
@@ -184,6 +187,6 @@ __attribute__((used)) static void user_main(uint32_t argument)
 __attribute__((naked, used, section(".text.entry"))) void user_entry(void)
 {
 	__asm__ volatile("pushl %eax\n\t"
-	                 "call user_main\n\t"
-	                 "ud2");
+			 "call user_main\n\t"
+			 "ud2");
 }
