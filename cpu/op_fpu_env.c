@@ -175,24 +175,21 @@ static void unpack_env(const struct cpu *c, const struct insn *i, const uint8_t 
 	x87_area_changed(f);
 }
 
-/* Processors look at the first byte, then at the last: when only the second page is missing, the fault is at
- * the last byte, and it comes before anything is stored. */
-static bool check_ends(struct cpu *c, uint32_t linear, unsigned bytes, bool write)
+/* Processors look at both ends before they store anything: when only the second page is missing, the fault is
+ * at the last byte. */
+static bool check_byte(struct cpu *c, uint32_t linear, bool write)
 {
-	uint32_t last = linear + bytes - 1;
-	bool user = c->cpl == 3;
 	uint8_t unused;
 
-	if (write)
-		return mem_probe_write(c, linear, 1, user) && mem_probe_write(c, last, 1, user);
-	return mem_read(c, linear, &unused, 1, user) && mem_read(c, last, &unused, 1, user);
+	return write ? mem_probe_write(c, linear, 1, c->cpl == 3) : mem_read(c, linear, &unused, 1, c->cpl == 3);
 }
 static bool check_state(struct cpu *c, const struct insn *i, uint32_t offset, unsigned bytes, bool write)
 {
 	uint32_t linear = 0;
 
 	return check_align(c, i, offset, bytes, write, i->opsize) &&
-	       seg_linear(c, i->seg, offset, bytes, write, &linear) && check_ends(c, linear, bytes, write);
+	       seg_linear(c, i->seg, offset, bytes, write, &linear) && check_byte(c, linear, write) &&
+	       check_byte(c, linear + bytes - 1, write);
 }
 static bool load_state(struct cpu *c, const struct insn *i, unsigned bytes)
 {
@@ -276,7 +273,8 @@ static bool image_linear(struct cpu *c, const struct insn *i, bool write, uint32
 {
 	uint32_t offset = ea(c, i), bytes = sizeof(c->fpu->buf);
 
-	return check_align(c, i, offset, bytes, write, 4) && aligned_linear(c, i, offset, bytes, write, linear);
+	return check_align(c, i, offset, bytes, write, 4) &&
+	       aligned_linear(c, i, offset, bytes, write, linear) && check_byte(c, *linear + bytes - 1, write);
 }
 
 enum run op_fxsave(struct cpu *c, const struct insn *i)
@@ -285,7 +283,7 @@ enum run op_fxsave(struct cpu *c, const struct insn *i)
 	uint32_t linear = 0;
 
 	REQUIRE(x87_ready(c, c->fpu), x87_nowait_allowed, c, i);
-	if (!image_linear(c, i, true, &linear) || !check_ends(c, linear, sizeof(c->fpu->buf), true))
+	if (!image_linear(c, i, true, &linear))
 		return faulted(c, i);
 	fpu_store_image(c->fpu, c->fpu->buf);
 	if (!mem_write(c, linear, c->fpu->buf, FX_WRITTEN, user))
@@ -299,7 +297,7 @@ enum run op_fxrstor(struct cpu *c, const struct insn *i)
 	uint32_t linear = 0;
 
 	REQUIRE(x87_ready(c, c->fpu), x87_nowait_allowed, c, i);
-	if (!image_linear(c, i, false, &linear) || !check_ends(c, linear, sizeof(c->fpu->buf), false) ||
+	if (!image_linear(c, i, false, &linear) ||
 	    !mem_read(c, linear, c->fpu->buf, FX_WRITTEN, user))
 		return faulted(c, i);
 	if (get32(c->fpu->buf + FX_MXCSR) & ~(uint32_t)MXCSR_VALID)
