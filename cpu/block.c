@@ -12,6 +12,7 @@
  * in find_block(), when no block is running, and is the only way memory is reclaimed.
  */
 #include "cpu/block.h"
+#include "cpu/fpu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -302,8 +303,10 @@ static struct block *add_block(struct cpu *c, struct block *b, unsigned n, const
 	bucket = bucket_of(c->blocks, b->key);
 	b->next = *bucket;
 	*bucket = b;
-	if (c->trace.block)
+	if (c->trace.block) {
+		fpu_leave(c);
 		c->trace.block(c->trace.user, c, c->eip);
+	}
 	return b;
 }
 

@@ -14,6 +14,7 @@
  */
 #include <stdio.h>
 
+#include "cpu/fpu.h"
 #include "cpu/system.h"
 
 /* ---- 1. Events ------------------------------------------------------------------------------ */
@@ -267,8 +268,10 @@ static void tell(struct cpu *c, const struct event *e, bool first)
 
 static bool deliver_once(struct cpu *c, const struct event *e)
 {
-	if (c->trace.interrupt)
+	if (c->trace.interrupt) {
+		fpu_leave(c);
 		c->trace.interrupt(c->trace.user, c, e->vector, e->software, e->has_error, e->error);
+	}
 	c->exc.vector = -1;
 	if (c->cr0 & CR0_PE ? !deliver_protected(c, e) : !deliver_real(c, e))
 		return false;
@@ -394,6 +397,7 @@ enum run op_int(struct cpu *c, const struct insn *i)
 		return raise_error(c, i, EXC_GP, 0);
 	if (c->bus.software_int) {
 		c->eip = next_eip(c, i);
+		fpu_leave(c);
 		if (c->bus.software_int(c->bus.user, c, vector))
 			return end_hypercall(c, i);
 	}
@@ -415,6 +419,7 @@ enum { HYPERCALL_VECTOR = 0x100 };
 enum run op_hypercall(struct cpu *c, const struct insn *i)
 {
 	c->eip = next_eip(c, i);
+	fpu_leave(c);
 	if (c->bus.software_int && c->bus.software_int(c->bus.user, c, HYPERCALL_VECTOR))
 		return end_hypercall(c, i);
 	return raise(c, i, EXC_UD);

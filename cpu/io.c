@@ -9,6 +9,7 @@
  * A port access cannot be undone, so everything that can fault is checked before it.  All of them end the
  * block: a device may have raised its interrupt line or asked the machine to stop.
  */
+#include "cpu/fpu.h"
 #include "cpu/system.h"
 
 /* ---- 1. Permission -------------------------------------------------------------------------- */
@@ -53,12 +54,14 @@ static void note_breakpoints(struct cpu *c, uint16_t port, unsigned bytes)
 static uint32_t read_port(struct cpu *c, uint16_t port, unsigned bytes)
 {
 	note_breakpoints(c, port, bytes);
+	fpu_leave(c);
 	return c->bus.port_in(c->bus.user, port, bytes);
 }
 
 static void write_port(struct cpu *c, uint16_t port, unsigned bytes, uint32_t value)
 {
 	note_breakpoints(c, port, bytes);
+	fpu_leave(c);
 	c->bus.port_out(c->bus.user, port, bytes, value);
 }
 

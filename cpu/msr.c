@@ -7,6 +7,7 @@
  *   3. Time           RDTSC, RDPMC
  *   4. SYSENTER       and SYSEXIT: no descriptor is read (SDM vol. 2)
  */
+#include "cpu/fpu.h"
 #include "cpu/system.h"
 
 /* ---- 1. CPUID ------------------------------------------------------------------------------- */
@@ -16,13 +17,11 @@
 #define CPU_SIGNATURE 0x000106CAu
 
 enum {
-	EDX_FPU = 1u << 0, EDX_DE = 1u << 2, EDX_PSE = 1u << 3, EDX_TSC = 1u << 4, EDX_MSR = 1u << 5,
-	EDX_CX8 = 1u << 8, EDX_SEP = 1u << 11, EDX_PGE = 1u << 13, EDX_CMOV = 1u << 15, EDX_CLFSH = 1u << 19,
-	EDX_MMX = 1u << 23, EDX_FXSR = 1u << 24, EDX_SSE = 1u << 25, EDX_SSE2 = 1u << 26,
+	EDX_DE = 1u << 2, EDX_PSE = 1u << 3, EDX_TSC = 1u << 4, EDX_MSR = 1u << 5,
+	EDX_CX8 = 1u << 8, EDX_SEP = 1u << 11, EDX_PGE = 1u << 13, EDX_CMOV = 1u << 15,
 };
 #define FEATURES                                                                                       \
-	(EDX_FPU | EDX_DE | EDX_PSE | EDX_TSC | EDX_MSR | EDX_CX8 | EDX_SEP | EDX_PGE | EDX_CMOV | EDX_CLFSH | \
-	 EDX_MMX | EDX_FXSR | EDX_SSE | EDX_SSE2)
+	(EDX_DE | EDX_PSE | EDX_TSC | EDX_MSR | EDX_CX8 | EDX_SEP | EDX_PGE | EDX_CMOV) /* and fpu_features() */
 
 enum { LEAF_TSC = 0x15, LEAF_FREQUENCY = 0x16, CLFLUSH_LINES_OF_8 = 8 };
 
@@ -72,7 +71,7 @@ static struct cpuid cpuid(const struct cpu *c, uint32_t leaf)
 	case 0:
 		return (struct cpuid){ max, text4("Genu"), text4("ntel"), text4("ineI") };
 	case 1:
-		return (struct cpuid){ CPU_SIGNATURE, CLFLUSH_LINES_OF_8 << 8 | 1u << 16, 0, FEATURES };
+		return (struct cpuid){ CPU_SIGNATURE, CLFLUSH_LINES_OF_8 << 8 | 1u << 16, 0, FEATURES | fpu_features() };
 	case 2: /* L1 code and data 32 KiB each, L2 512 KiB, TLBs of 128 entries */
 		return (struct cpuid){ 0x30B3B001, 0, 0, 0x0000862C };
 	case LEAF_TSC:
@@ -120,6 +119,7 @@ static bool read_msr(struct cpu *c, uint32_t msr, uint64_t *value)
 {
 	switch (msr) {
 	case MSR_TSC:
+		fpu_leave(c);
 		*value = c->bus.tsc(c->bus.user);
 		return true;
 	case MSR_SYSENTER_CS:
@@ -199,6 +199,7 @@ enum run op_rdtsc(struct cpu *c, const struct insn *i)
 
 	if (c->cr4 & CR4_TSD && c->cpl != 0)
 		return raise_error(c, i, EXC_GP, 0);
+	fpu_leave(c);
 	now = c->bus.tsc(c->bus.user);
 	c->gpr[CPU_EAX] = (uint32_t)now;
 	c->gpr[CPU_EDX] = (uint32_t)(now >> 32);

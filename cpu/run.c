@@ -210,6 +210,7 @@ static bool take_interrupt(struct cpu *c)
 		c->halted = false;
 		ok = deliver_external(c, EXC_NMI);
 	} else if (c->events & EV_IRQ) {
+		fpu_leave(c);
 		int vector = c->bus.ack_irq(c->bus.user);
 		if (vector >= 0) {
 			c->halted = false;

@@ -405,27 +405,28 @@ static void reserved_mxcsr_bits_are_refused(void **state)
 	assert_int_equal(mxcsr(rig), 0x1F80);
 }
 
-/* The state before and after an instruction that ends in #PF. */
+/* The state before and after an instruction that ends in #PF, some of its operand in a page that allows it. */
 static void check_untouched(struct rig *rig, const char *what, const uint8_t *bytes, size_t count, bool absent)
 {
 	struct cpu_state before, after;
-	uint32_t *pte;
-	uint8_t *page = rig->ram + RIG_DATA + 0x1000;
-	uint8_t code[48] = { 0xD9, 0xE8, 0xD9, 0xEB, 0xD9, 0x35, A32(RIG_DATA + 0x3000) }; /* FLD1 FLDPI FNSTENV */
+	uint8_t *page = rig->ram + RIG_DATA + 0x1000, code[32];
 
+	rig_flat(rig, 0);
+	RIG_LOAD(rig, 0xD9, 0xE8, 0xD9, 0xEB, HLT); /* FLD1 FLDPI */
+	assert_int_equal(rig_run(rig, BUDGET), CPU_EXIT_HALTED);
+	cpu_get_state(rig->cpu, &before);
 	rig_flat(rig, 3);
 	rig_paging(rig);
-	pte = rig_pte(rig, RIG_DATA + 0x1000);
-	*pte &= absent ? ~1u : ~2u;
-	memset(page, 0x55, 4096);
-	rig->cpu->gpr[CPU_EDI] = RIG_DATA + 0x1000 - 4; /* crosses into it */
-	memcpy(code + 10, bytes, count);
-	code[10 + count] = HLT;
-	rig_load(rig, code, 11 + count);
-	assert_int_equal(cpu_run(rig->cpu, 3), CPU_EXIT_BUDGET);
-	assert_int_equal(rig->cpu->eip, RIG_CODE + 10);
-	cpu_get_state(rig->cpu, &before);
+	*rig_pte(rig, RIG_DATA + 0x1000) &= absent ? ~1u : ~2u;
+	cpu_get_state(rig->cpu, &after);
+	memcpy(after.fxsave, before.fxsave, 512);
+	cpu_set_state(rig->cpu, &after);
+	rig->cpu->gpr[CPU_EDI] = RIG_DATA + 0x1000 - 4;
 	memset(rig->ram + RIG_DATA + 0x0FF0, 0x66, 16);
+	memset(page, 0x55, 4096);
+	memcpy(code, bytes, count);
+	code[count] = HLT;
+	rig_load(rig, code, count + 1);
 	assert_int_equal(rig_run(rig, BUDGET), CPU_EXIT_HALTED);
 	cpu_get_state(rig->cpu, &after);
 	if (rig_vector(rig) != EXC_PF || memcmp(before.fxsave, after.fxsave, 512) ||
@@ -464,14 +465,13 @@ static void a_page_that_turns_read_only_stops_the_next_store(void **state)
 {
 	struct rig *rig = *state;
 
-	rig_flat(rig, 3);
+	uint32_t pte;
+
 	rig_paging(rig);
+	pte = (uint32_t)((uint8_t *)rig_pte(rig, RIG_DATA) - rig->ram);
 	rig->cpu->gpr[CPU_EDI] = RIG_DATA;
-	RIG_LOAD(rig, 0xD9, 0xE8, 0xDD, 0x17, 0xDD, 0x1F, HLT); /* FLD1, FST m64, FSTP m64 */
-	assert_int_equal(cpu_run(rig->cpu, 2), CPU_EXIT_BUDGET);
-	*rig_pte(rig, RIG_DATA) &= ~2u;
-	cpu_invalidate_all(rig->cpu);
-	um_guest_wrote(rig->um, RIG_TABLES, 0x2000);
+	/* FLD1, FST m64, AND [pte], ~2, INVLPG, FSTP m64 */
+	RIG_LOAD(rig, 0xD9, 0xE8, 0xDD, 0x17, 0x83, 0x25, A32(pte), 0xFD, 0x0F, 0x01, 0x3F, 0xDD, 0x1F, HLT);
 	rig_run(rig, BUDGET);
 	assert_int_equal(rig_vector(rig), EXC_PF);
 	assert_int_equal(status(rig) >> 11 & 7, 7);
