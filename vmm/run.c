@@ -176,6 +176,9 @@ static bool rest(struct vm *vm, struct pace *pace)
 		pace->end = end_with(vm, VM_STUCK, "the guest halted with interrupts off", true);
 		return true;
 	}
+	machine_flush(vm->machine); /* nothing more to gather output with */
+	if (vm->console.out_count)
+		console_flush(&vm->console);
 	uint64_t deadline = machine_deadline(vm->machine);
 	if (deadline == UINT64_MAX && !console_listens(&vm->console) && !vm->console.in_count) {
 		pace->end = end_with(vm, VM_STUCK, "the guest halted, and nothing is left that could wake it",
@@ -245,6 +248,7 @@ enum vm_end vm_run(struct vm *vm)
 		else if (run_slice(vm, &pace, now))
 			break;
 	}
+	machine_flush(vm->machine);
 	/* The last lines are wanted; a reader that does not read is not waited for long. */
 	console_drain(&vm->console, pace.end == VM_KICKED ? 200 : 2000);
 	return pace.end;
