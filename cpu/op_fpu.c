@@ -94,7 +94,23 @@ enum run op_x87_cmov(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
+/* Ten bytes are 8 and 2, and 16-bit addresses wrap between them. */
+static bool is_split(const struct insn *i, uint32_t offset)
+{
+	return i->size == 10 && i->addrsize == 2 && offset + 10 > 0x10000;
+}
+
 /* ---- 3. Loads and arithmetic ---------------------------------------------------------------- */
+
+static const void *load(struct cpu *c, const struct insn *i, uint32_t offset)
+{
+	uint8_t *buf = c->fpu->buf;
+
+	if (!is_split(i, offset))
+		return load_operand(c, i, offset, i->size);
+	return seg_read_bytes(c, i->seg, offset, buf, 8) &&
+	       seg_read_bytes(c, i->seg, (uint16_t)(offset + 8), buf + 8, 2) ? buf : NULL;
+}
 
 /* Not ready, or the operand is not plain memory. */
 static enum run x87_load_slow(struct cpu *c, const struct insn *i)
@@ -103,7 +119,7 @@ static enum run x87_load_slow(struct cpu *c, const struct insn *i)
 	uint32_t offset = ea(c, i);
 
 	REQUIRE(x87_ready(c, f), x87_allowed, c, i);
-	const void *mem = load_operand(c, i, offset, i->size);
+	const void *mem = load(c, i, offset);
 	if (!mem)
 		return faulted(c, i);
 	x87_enter(f);
@@ -138,6 +154,22 @@ static bool stored(const struct fpu *f)
 	return f->where == IN_HOST || !(fsw & ~fcw & (FSW_EXCEPTIONS & ~FSW_PE));
 }
 
+static bool may_store(struct cpu *c, const struct insn *i, uint32_t offset)
+{
+	if (is_split(i, offset))
+		return seg_probe_write(c, i->seg, offset, 8) &&
+		       seg_probe_write(c, i->seg, (uint16_t)(offset + 8), 2);
+	return (i->size != 10 || check_align(c, i, offset, 10, true, 8)) &&
+	       seg_probe_write(c, i->seg, offset, i->size);
+}
+static bool store(struct cpu *c, const struct insn *i, uint32_t offset, const uint8_t *buf)
+{
+	if (is_split(i, offset))
+		return seg_write_bytes(c, i->seg, offset, buf, 8) &&
+		       seg_write_bytes(c, i->seg, (uint16_t)(offset + 8), buf + 8, 2);
+	return seg_write_bytes(c, i->seg, offset, buf, i->size);
+}
+
 /* Not ready, or the operand is not plain memory: make sure of the write before the stack may be popped. */
 static enum run x87_store_slow(struct cpu *c, const struct insn *i)
 {
@@ -145,14 +177,13 @@ static enum run x87_store_slow(struct cpu *c, const struct insn *i)
 	uint32_t offset = ea(c, i);
 
 	REQUIRE(x87_ready(c, f), x87_allowed, c, i);
-	if ((i->size == 10 && !check_align(c, i, offset, 10, true, 8)) ||
-	    !seg_probe_write(c, i->seg, offset, i->size))
+	if (!may_store(c, i, offset))
 		return faulted(c, i);
 	x87_enter(f);
 	note_operand(c, f, i, offset);
 	run_thunk(c, i->thunk, f->buf, NULL);
 	check_unmasked(f);
-	if (stored(f) && !seg_write_bytes(c, i->seg, offset, f->buf, i->size))
+	if (stored(f) && !store(c, i, offset, f->buf))
 		return faulted(c, i);
 	NEXT(c, i);
 }

@@ -3,7 +3,7 @@
  * cpu/op_fpu_env.c - the x87 state to memory and back: FNSTENV, FLDENV, FNSAVE, FRSTOR, FXSAVE, FXRSTOR.
  *
  *   1. Tag words           two bits a register there, one here
- *   2. Environments        four formats (SDM vol. 1, figures 8-9 to 8-12)
+ *   2. Environments        four formats (SDM vol. 1, figures 8-9 to 8-12); how they get to memory
  *   3. FNSTENV, FLDENV
  *   4. FNSAVE, FRSTOR
  *   5. FXSAVE, FXRSTOR
@@ -175,34 +175,46 @@ static void unpack_env(const struct cpu *c, const struct insn *i, const uint8_t 
 	x87_area_changed(f);
 }
 
-/* Processors look at both ends before they store anything: when only the second page is missing, the fault is
- * at the last byte. */
-static bool check_byte(struct cpu *c, uint32_t linear, bool write)
+/* A large operand is many accesses, between which addresses wrap.  Processors try the first piece, then the
+ * last byte, before they move anything: when only the second page is missing, the fault is at the last byte. */
+static uint32_t wrap(const struct insn *i, uint32_t offset) { return i->addrsize == 2 ? (uint16_t)offset : offset; }
+static bool wraps(const struct insn *i, uint32_t offset, unsigned bytes)
 {
-	uint8_t unused;
-
-	return write ? mem_probe_write(c, linear, 1, c->cpl == 3) : mem_read(c, linear, &unused, 1, c->cpl == 3);
+	return wrap(i, offset + bytes - 1) < offset;
 }
-static bool check_state(struct cpu *c, const struct insn *i, uint32_t offset, unsigned bytes, bool write)
+static bool touch(struct cpu *c, const struct insn *i, uint32_t offset, unsigned bytes, bool write)
 {
-	uint32_t linear = 0;
+	uint8_t unused[FX_REGISTER];
 
-	return check_align(c, i, offset, bytes, write, i->opsize) &&
-	       seg_linear(c, i->seg, offset, bytes, write, &linear) && check_byte(c, linear, write) &&
-	       check_byte(c, linear + bytes - 1, write);
+	return write ? seg_probe_write(c, i->seg, offset, bytes) : seg_read_bytes(c, i->seg, offset, unused, bytes);
 }
-static bool load_state(struct cpu *c, const struct insn *i, unsigned bytes)
+static bool move(struct cpu *c, const struct insn *i, uint32_t offset, uint8_t *buf, unsigned bytes, bool write)
 {
-	uint32_t offset = ea(c, i);
-
-	return check_state(c, i, offset, bytes, false) && seg_read_bytes(c, i->seg, offset, c->fpu->buf, bytes);
+	return write ? seg_write_bytes(c, i->seg, offset, buf, bytes) : seg_read_bytes(c, i->seg, offset, buf, bytes);
 }
-static bool store_state(struct cpu *c, const struct insn *i, unsigned bytes)
+
+/* The words of an environment, then 8 and 2 bytes of each register. */
+static bool move_state(struct cpu *c, const struct insn *i, unsigned bytes, bool write)
 {
 	uint32_t offset = ea(c, i);
+	unsigned unit = env_bytes(i) / 7;
+	uint8_t *buf = c->fpu->buf;
 
-	return check_state(c, i, offset, bytes, true) && seg_write_bytes(c, i->seg, offset, c->fpu->buf, bytes);
+	if (!wraps(i, offset, bytes)) {
+		return check_align(c, i, offset, bytes, write, unit) && touch(c, i, offset, unit, write) &&
+		       touch(c, i, offset + bytes - 1, 1, write) && move(c, i, offset, buf, bytes, write);
+	}
+	if (!touch(c, i, offset, unit, write) || !touch(c, i, wrap(i, offset + bytes - 1), 1, write))
+		return false;
+	for (unsigned at = 0, n; at < bytes; at += n) {
+		n = at < env_bytes(i) ? unit : (at - env_bytes(i)) % ST_BYTES ? 2 : 8;
+		if (!move(c, i, wrap(i, offset + at), buf + at, n, write))
+			return false;
+	}
+	return true;
 }
+static bool load_state(struct cpu *c, const struct insn *i, unsigned bytes) { return move_state(c, i, bytes, false); }
+static bool store_state(struct cpu *c, const struct insn *i, unsigned bytes) { return move_state(c, i, bytes, true); }
 
 /* ---- 3. FNSTENV, FLDENV --------------------------------------------------------------------- */
 
@@ -269,36 +281,47 @@ enum run op_frstor(struct cpu *c, const struct insn *i)
 
 /* Neither waits; both want EM and TS clear and 16-byte alignment (#AC for what is not aligned to 4, where
  * that counts).  We save and restore the SSE part whatever CR4.OSFXSR says, which the manual leaves open. */
-static bool image_linear(struct cpu *c, const struct insn *i, bool write, uint32_t *linear)
+static bool touch_image(struct cpu *c, const struct insn *i, uint32_t offset, bool write)
 {
-	uint32_t offset = ea(c, i), bytes = sizeof(c->fpu->buf);
+	uint32_t linear = 0;
 
-	return check_align(c, i, offset, bytes, write, 4) &&
-	       aligned_linear(c, i, offset, bytes, write, linear) && check_byte(c, *linear + bytes - 1, write);
+	if (!seg_linear(c, i->seg, offset, FX_REGISTER, write, &linear))
+		return false;
+	if (linear & 15)
+		return fault(c, c->align_check && linear & 3 ? EXC_AC : EXC_GP, 0);
+	return touch(c, i, wrap(i, offset + sizeof(c->fpu->buf) - 1), 1, write);
+}
+static bool move_image(struct cpu *c, const struct insn *i, uint32_t offset, bool write)
+{
+	uint8_t *buf = c->fpu->buf;
+
+	if (!wraps(i, offset, FX_WRITTEN))
+		return move(c, i, offset, buf, FX_WRITTEN, write);
+	for (unsigned at = 0; at < FX_WRITTEN; at += FX_REGISTER)
+		if (!move(c, i, wrap(i, offset + at), buf + at, FX_REGISTER, write))
+			return false;
+	return true;
 }
 
 enum run op_fxsave(struct cpu *c, const struct insn *i)
 {
-	bool user = c->cpl == 3;
-	uint32_t linear = 0;
+	uint32_t offset = ea(c, i);
 
 	REQUIRE(x87_ready(c, c->fpu), x87_nowait_allowed, c, i);
-	if (!image_linear(c, i, true, &linear))
+	if (!touch_image(c, i, offset, true))
 		return faulted(c, i);
 	fpu_store_image(c->fpu, c->fpu->buf);
-	if (!mem_write(c, linear, c->fpu->buf, FX_WRITTEN, user))
+	if (!move_image(c, i, offset, true))
 		return faulted(c, i);
 	NEXT(c, i);
 }
 
 enum run op_fxrstor(struct cpu *c, const struct insn *i)
 {
-	bool user = c->cpl == 3;
-	uint32_t linear = 0;
+	uint32_t offset = ea(c, i);
 
 	REQUIRE(x87_ready(c, c->fpu), x87_nowait_allowed, c, i);
-	if (!image_linear(c, i, false, &linear) ||
-	    !mem_read(c, linear, c->fpu->buf, FX_WRITTEN, user))
+	if (!touch_image(c, i, offset, false) || !move_image(c, i, offset, false))
 		return faulted(c, i);
 	if (get32(c->fpu->buf + FX_MXCSR) & ~(uint32_t)MXCSR_VALID)
 		return raise_error(c, i, EXC_GP, 0);
