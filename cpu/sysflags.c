@@ -88,7 +88,8 @@ enum run op_sti(struct cpu *c, const struct insn *i)
 		return raise_error(c, i, EXC_GP, 0);
 	if (!(c->flags & FL_IF)) {
 		set_eflags(c, FL_IF, FL_IF);
-		if (!next_is_here(i)) {
+		/* Something due waits for one instruction exactly: STI; NOP; CLI is a window. */
+		if (c->pending || !next_is_here(i)) {
 			set_inhibit(c);
 			return end_block(c, i);
 		}
