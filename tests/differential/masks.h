@@ -5,6 +5,7 @@
  *   1. Flags
  *   2. Shifts           by count
  *   3. x87 pointers     in registers and where an instruction stores them
+ *   4. Exceptions       what a fault leaves behind, and which of two comes first
  *
  * "SDM": Intel's manual, "APM": AMD's.  Nothing is masked because umbra or one processor differs.
  */
@@ -134,6 +135,43 @@ static bool masked_store(const struct native_form *form, uint32_t *first, uint32
 	default:
 		return false;
 	}
+}
+
+/* ---- 4. Exceptions -------------------------------------------------------------------------- */
+
+/* POPA that faults half-way: nobody says whether the registers popped before are changed already (ESP and
+ * EIP are not, so that it can be restarted). */
+static bool registers_undefined(const struct native_form *form, uint32_t vector)
+{
+	return vector != NATIVE_NO_VECTOR && form->known &&
+	       (form->z.mnemonic == ZYDIS_MNEMONIC_POPA || form->z.mnemonic == ZYDIS_MNEMONIC_POPAD);
+}
+
+/* An operand of many words, partly in an absent page: the first byte accessed there is any of it. */
+static bool cr2_undefined(const struct native_form *form)
+{
+	return form->known && form->size > 16;
+}
+
+/* An SSE operand that is misaligned (#GP whatever the segment) and outside SS (#SS): no order is given
+ * (SDM vol. 3, table 6-2 has both in one class). */
+static bool same_class(const struct native_form *form, uint32_t ea, uint32_t a, uint32_t b)
+{
+	return form->known && form->size >= 16 && ea % 16 && a + b == EXC_SS + EXC_GP;
+}
+
+/* MMX instructions that fault, by #XM or otherwise: whether the x87 state is in MMX mode already (TOP = 0,
+ * all tags valid) is left open (SDM vol. 1, 9.6.2 speaks of instructions that are executed). */
+static bool mmx_mode_undefined(const struct native_form *form, uint32_t vector)
+{
+	bool mmx = false;
+
+	if (!form->known || vector == NATIVE_NO_VECTOR)
+		return false;
+	for (unsigned i = 0; i < form->z.operand_count; i++)
+		mmx |= form->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		       ZydisRegisterGetClass(form->op[i].reg.value) == ZYDIS_REGCLASS_MMX;
+	return mmx;
 }
 
 #endif

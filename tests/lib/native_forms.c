@@ -114,6 +114,14 @@ static bool touches_gs(const struct native_form *form)
 	return false;
 }
 
+static bool has_repeat_prefix(const struct native_form *form)
+{
+	for (unsigned i = 0; i < form->z.raw.prefix_count; i++)
+		if (form->z.raw.prefixes[i].value == 0xF2 || form->z.raw.prefixes[i].value == 0xF3)
+			return true;
+	return false;
+}
+
 const char *form_left_out(const struct native_form *form)
 {
 	if (!form->known)
@@ -123,6 +131,11 @@ const char *form_left_out(const struct native_form *form)
 	for (unsigned i = 0; i < sizeof left_out / sizeof *left_out; i++)
 		if (left_out[i].mnemonic == form->z.mnemonic)
 			return left_out[i].why;
+	if (form->z.mnemonic == ZYDIS_MNEMONIC_NOP && form->z.opcode == 0x0D)
+		return "PREFETCHW with a register: #UD or nothing, by maker";
+	if ((form->z.mnemonic == ZYDIS_MNEMONIC_LOOPE || form->z.mnemonic == ZYDIS_MNEMONIC_LOOPNE) &&
+	    has_repeat_prefix(form))
+		return "a reserved prefix: some processors make LOOPE of LOOPNE and back";
 	if (form->z.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
 		return "far transfers: tests/guests";
 	if (touches_gs(form))
@@ -293,9 +306,11 @@ static bool opens_something_else(const struct native_recipe *r)
 {
 	static const uint8_t prefixes[] = { 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x66, 0x67, 0xF0, 0xF2, 0xF3,
 	                                    0x0F };
-	if (r->two_byte) /* three-byte maps, 3DNow!, PadLock: later than or beside SSE2 */
-		return r->opcode == 0x38 || r->opcode == 0x3A || r->opcode == 0x0F || r->opcode == 0xA6 ||
-		       r->opcode == 0xA7;
+	/* Three-byte maps, 3DNow!, PadLock, MPX: later than or beside SSE2. */
+	static const uint8_t others[] = { 0x38, 0x3A, 0x0F, 0xA6, 0xA7, 0x1A, 0x1B };
+
+	if (r->two_byte)
+		return memchr(others, r->opcode, sizeof others) != NULL;
 	if (memchr(prefixes, r->opcode, sizeof prefixes))
 		return true;
 	if (r->opcode == 0x8F)

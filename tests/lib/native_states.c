@@ -46,7 +46,8 @@ static uint32_t draw_place(const struct native_form *form, struct native_rng *rn
 
 	if (form->locked) /* a lock across cache lines: some hosts punish the program that tries */
 		return at & ~(natural - 1);
-	if (rng_one_in(rng, 20))
+	/* An image larger than what is left of 64 KiB: whether its end wraps or faults is nowhere written. */
+	if (rng_one_in(rng, 20) && !(form->z.address_width == 16 && bytes > 16))
 		at = edges[rng_below(rng, sizeof edges / sizeof *edges)] - rng_below(rng, bytes + 4) + 2;
 	else if (index % 4 == 3 && rng_one_in(rng, 2))
 		at = WINDOW_FIRST + WINDOW_BYTES * index + WINDOW_BYTES / 2 - rng_below(rng, bytes + 1);
