@@ -57,13 +57,13 @@ uint32_t debug_match(const struct cpu *c, uint32_t linear, unsigned bytes, unsig
 /* DR4 and DR5 are names of DR6 and DR7 unless CR4.DE; DR7.GD guards all of them, in ring 0 too. */
 static bool check_access(struct cpu *c, unsigned *reg)
 {
+	if (c->cpl != 0)
+		return fault(c, EXC_GP, 0);
 	if (*reg == 4 || *reg == 5) {
 		if (c->cr4 & CR4_DE)
 			return fault(c, EXC_UD, 0);
 		*reg += 2;
 	}
-	if (c->cpl != 0)
-		return fault(c, EXC_GP, 0);
 	if (c->dr[7] & DR7_GD) {
 		c->dr[6] |= DR6_BD;
 		return fault(c, EXC_DB, 0);

@@ -476,12 +476,14 @@ enum run op_far_direct_call(struct cpu *c, const struct insn *i)
 /* The far pointer in memory: offset, then selector. */
 static bool read_pointer(struct cpu *c, const struct insn *i, uint16_t *selector, uint32_t *offset)
 {
-	uint32_t at = ea(c, i);
+	uint32_t at = ea(c, i), second = at + i->opsize;
 	uint16_t half;
 
+	if (i->addrsize == 2)
+		second = (uint16_t)second;
 	if (i->opsize == 4)
-		return seg_read32(c, i->seg, at, offset) && seg_read16(c, i->seg, at + 4, selector);
-	if (!seg_read16(c, i->seg, at, &half) || !seg_read16(c, i->seg, at + 2, selector))
+		return seg_read32(c, i->seg, at, offset) && seg_read16(c, i->seg, second, selector);
+	if (!seg_read16(c, i->seg, at, &half) || !seg_read16(c, i->seg, second, selector))
 		return false;
 	*offset = half;
 	return true;

@@ -168,6 +168,7 @@ struct cpu {
 	bool inhibit_debug;  /* MOV SS, POP SS: no debug trap either */
 	uint32_t flags_seen; /* flags_changed()'s: `flags` at its last call */
 	uint32_t cr0, cr2, cr3, cr4;
+	uint32_t int_eip;    /* of the INT n or INTO being delivered */
 	uint32_t dr[8];
 	uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t misc_msr[4]; /* system code's own: PAT, MTRR default, APIC base... */

@@ -331,6 +331,8 @@ static bool deliver(struct cpu *c, struct event e)
 		}
 		if (n == 0)
 			tell(c, &e, true);
+		if (e.software)
+			c->eip = c->int_eip; /* INT n itself faults: it may be restarted */
 		if (!combine(c, &e))
 			return false;
 	}
@@ -376,6 +378,7 @@ enum run software_interrupt(struct cpu *c, const struct insn *i, unsigned vector
 	c->exc.has_error = false;
 	c->exc.software = true;
 	c->exc.error = 0;
+	c->int_eip = insn_eip(c, i);
 	c->eip = next_eip(c, i);
 	c->budget -= i->count;
 	return RUN_FAULT;

@@ -210,6 +210,7 @@ OP(op_into)
 	/* A trap like INT n: eip is after it, the gate's DPL counts. */
 	fault(c, EXC_OF, 0);
 	c->exc.software = true;
+	c->int_eip = insn_eip(c, i);
 	c->eip = next_eip(c, i);
 	c->budget -= i->count;
 	return RUN_FAULT;

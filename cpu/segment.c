@@ -252,21 +252,25 @@ enum run op_pop_sreg(struct cpu *c, const struct insn *i)
 /* LDS, LES, LFS, LGS, LSS: i->size is the segment register. */
 enum run op_load_far_pointer(struct cpu *c, const struct insn *i)
 {
-	uint32_t at = ea(c, i), offset;
+	uint32_t at = ea(c, i), second = at + i->opsize, offset;
 	uint8_t mode = c->mode;
 	uint16_t half, selector;
 
+	if (i->addrsize == 2)
+		second = (uint16_t)second;
 	if (i->opsize == 4) {
-		if (!seg_read32(c, i->seg, at, &offset) || !seg_read16(c, i->seg, at + 4, &selector))
+		if (!seg_read32(c, i->seg, at, &offset) || !seg_read16(c, i->seg, second, &selector))
 			return faulted(c, i);
 	} else {
-		if (!seg_read16(c, i->seg, at, &half) || !seg_read16(c, i->seg, at + 2, &selector))
+		if (!seg_read16(c, i->seg, at, &half) || !seg_read16(c, i->seg, second, &selector))
 			return faulted(c, i);
 		offset = (c->gpr[i->reg] & 0xFFFF0000) | half;
 	}
 	if (!load_segment(c, i->size, selector))
 		return faulted(c, i);
 	c->gpr[i->reg] = offset;
+	if (i->size == CPU_SS)
+		return end_block(c, i);
 	return segment_loaded(c, i, mode);
 }
 
@@ -321,7 +325,7 @@ enum run op_lar(struct cpu *c, const struct insn *i)
 		return faulted(c, i);
 	seen = (lar_types >> desc_type(hi) & 1) && visible(c, selector, hi);
 	if (seen)
-		put_answer(c, i, hi & 0x00F0FF00);
+		put_answer(c, i, hi & 0x00FFFF00);
 	set_eflags(c, seen ? FL_ZF : 0, FL_ZF);
 	NEXT(c, i);
 }
@@ -373,7 +377,7 @@ enum run op_verw(struct cpu *c, const struct insn *i)
 	NEXT(c, i);
 }
 
-/* The destination must be writable even when nothing is to change (SDM vol. 2, ARPL). */
+/* As processors do it: the destination need be writable only if there is something to change. */
 enum run op_arpl(struct cpu *c, const struct insn *i)
 {
 	unsigned rpl = c->gpr[i->reg] & 3;
@@ -383,11 +387,8 @@ enum run op_arpl(struct cpu *c, const struct insn *i)
 
 	if (!in_protected(c))
 		return raise(c, i, EXC_UD);
-	if (i->flags & INSN_MEM) {
+	if (i->flags & INSN_MEM)
 		at = ea(c, i);
-		if (!seg_probe_write(c, i->seg, at, 2))
-			return faulted(c, i);
-	}
 	if (!read_selector(c, i, &selector))
 		return faulted(c, i);
 	raised = sel_rpl(selector) < rpl;

@@ -4,7 +4,7 @@
  *
  *   1. Flags
  *   2. Shifts           by count
- *   3. x87 pointers     in registers and where an instruction stores them
+ *   3. Stores           x87 pointers, in registers and in memory; the upper half of a pushed selector
  *   4. Exceptions       what a fault leaves behind, and which of two comes first
  *
  * "SDM": Intel's manual, "APM": AMD's.  Nothing is masked because umbra or one processor differs.
@@ -104,7 +104,7 @@ static uint32_t flags_mask(const struct native_form *form, const struct native_r
 	return ~(undefined | undefined_by_shift(form, in));
 }
 
-/* ---- 3. x87 pointers ------------------------------------------------------------------------ */
+/* ---- 3. Stores ------------------------------------------------------------------------------- */
 
 /* FOP, FIP, FDP: some processors keep them only for instructions that raise an exception (APM vol. 2,
  * 11.4.4); MXCSR_MASK: the processor's own.  Bytes 288-511 belong to 64-bit mode and to software. */
@@ -117,11 +117,26 @@ static void mask_image(uint8_t *image)
 	memset(image + 288, 0, 224);
 }
 
+/* PUSH and POP of a segment register with 32-bit operands may touch two bytes or four (SDM vol. 2, PUSH), so
+ * that one processor faults at the end of a page or for alignment where another does not. */
+static bool moves_segment_register(const struct native_form *form)
+{
+	return form->known && form->z.operand_width == 32 &&
+	       (form->z.mnemonic == ZYDIS_MNEMONIC_PUSH || form->z.mnemonic == ZYDIS_MNEMONIC_POP) &&
+	       form->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	       ZydisRegisterGetClass(form->op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT;
+}
+
 /* The same fields where an instruction stores them: [first, first + bytes) of the operand. */
 static bool masked_store(const struct native_form *form, uint32_t *first, uint32_t *bytes)
 {
 	bool narrow = form->z.operand_width == 16;
 
+	if (moves_segment_register(form)) {
+		*first = 0u - 4;
+		*bytes = 4;
+		return true;
+	}
 	switch ((int)form->z.mnemonic) {
 	case ZYDIS_MNEMONIC_FNSTENV:
 	case ZYDIS_MNEMONIC_FNSAVE:
@@ -139,18 +154,43 @@ static bool masked_store(const struct native_form *form, uint32_t *first, uint32
 
 /* ---- 4. Exceptions -------------------------------------------------------------------------- */
 
-/* POPA that faults half-way: nobody says whether the registers popped before are changed already (ESP and
- * EIP are not, so that it can be restarted). */
-static bool registers_undefined(const struct native_form *form, uint32_t vector)
+static bool may_fault_by_width(const struct native_form *form, uint32_t vector)
 {
-	return vector != NATIVE_NO_VECTOR && form->known &&
-	       (form->z.mnemonic == ZYDIS_MNEMONIC_POPA || form->z.mnemonic == ZYDIS_MNEMONIC_POPAD);
+	return moves_segment_register(form) && (vector == EXC_AC || vector == EXC_PF || vector == EXC_SS);
+}
+
+/* ARPL with nothing to change: the manuals want the destination writable, some processors do not look. */
+static bool untouched_by_arpl(const struct native_form *form, const struct native_regs *out)
+{
+	return form->known && form->z.mnemonic == ZYDIS_MNEMONIC_ARPL && out->vector == NATIVE_NO_VECTOR &&
+	       !(out->eflags & FL_ZF);
 }
 
 /* An operand of many words, partly in an absent page: the first byte accessed there is any of it. */
 static bool cr2_undefined(const struct native_form *form)
 {
 	return form->known && form->size > 16;
+}
+
+/* An image that is stored or loaded in parts: a part outside the segment, another in an absent page. */
+static bool in_parts(const struct native_form *form, uint32_t a, uint32_t b)
+{
+	return cr2_undefined(form) && a >= EXC_SS && a <= EXC_PF && b >= EXC_SS && b <= EXC_PF;
+}
+
+/* Is it open which of the two outcomes is right? */
+static bool either_fault(const struct native_form *form, const struct native_regs *a, const struct native_regs *b)
+{
+	return may_fault_by_width(form, a->vector) || may_fault_by_width(form, b->vector) ||
+	       untouched_by_arpl(form, a) || untouched_by_arpl(form, b) || in_parts(form, a->vector, b->vector);
+}
+
+/* POPA that faults half-way: nobody says whether the registers popped before are changed already (ESP and
+ * EIP are not, so that it can be restarted). */
+static bool registers_undefined(const struct native_form *form, uint32_t vector)
+{
+	return vector != NATIVE_NO_VECTOR && form->known &&
+	       (form->z.mnemonic == ZYDIS_MNEMONIC_POPA || form->z.mnemonic == ZYDIS_MNEMONIC_POPAD);
 }
 
 /* An SSE operand that is misaligned (#GP whatever the segment) and outside SS (#SS): no order is given

@@ -151,7 +151,7 @@ static bool map_data(void)
 		int rights = native_data_pages[page] == 'r' ? PROT_READ : PROT_NONE;
 
 		for (unsigned i = 0; i < 4096; i++)
-			at[i] = (uint8_t)(i * 167 + page);
+			at[i] = (uint8_t)(i * 167 + page) | 4; /* a selector here is of the LDT */
 		if (native_data_pages[page] != 'w' && mprotect(at, 4096, rights))
 			return false;
 	}

@@ -309,6 +309,9 @@ static bool opens_something_else(const struct native_recipe *r)
 	/* Three-byte maps, 3DNow!, PadLock, MPX: later than or beside SSE2. */
 	static const uint8_t others[] = { 0x38, 0x3A, 0x0F, 0xA6, 0xA7, 0x1A, 0x1B };
 
+	/* 0F 01 with registers: virtualisation and what came later, but for LMSW and SMSW. */
+	if (r->two_byte && r->opcode == 0x01 && r->modrm >= 0xC0)
+		return (r->modrm >> 3 & 5) != 4;
 	if (r->two_byte)
 		return memchr(others, r->opcode, sizeof others) != NULL;
 	if (memchr(prefixes, r->opcode, sizeof prefixes))
@@ -382,8 +385,10 @@ static unsigned draw_prefixes(uint8_t *bytes, const struct native_form *plain, c
 		bytes[n++] = 0x67;
 	if (rng_one_in(rng, memory ? 6 : 32))
 		bytes[n++] = overrides[rng_below(rng, 6)];
+	/* LOCK MOV CRn is another instruction to one maker's processors. */
 	if (memory && (plain->z.attributes & ZYDIS_ATTRIB_ACCEPTS_LOCK) ? rng_one_in(rng, 4) : rng_one_in(rng, 64))
-		bytes[n++] = 0xF0;
+		if (!r->two_byte || (r->opcode & 0xFC) != 0x20)
+			bytes[n++] = 0xF0;
 	if ((r->prefix == 0xF2 || r->prefix == 0xF3) && rng_one_in(rng, 8))
 		bytes[n++] = 0x66;
 	return n;

@@ -46,8 +46,9 @@ static uint32_t draw_place(const struct native_form *form, struct native_rng *rn
 
 	if (form->locked) /* a lock across cache lines: some hosts punish the program that tries */
 		return at & ~(natural - 1);
-	/* An image larger than what is left of 64 KiB: whether its end wraps or faults is nowhere written. */
-	if (rng_one_in(rng, 20) && !(form->z.address_width == 16 && bytes > 16))
+	/* What is done in parts at the end of 64 KiB: whether the second part wraps or faults is nowhere
+	 * written. */
+	if (rng_one_in(rng, 20) && !(form->z.address_width == 16 && bytes > 8 && bytes != 16))
 		at = edges[rng_below(rng, sizeof edges / sizeof *edges)] - rng_below(rng, bytes + 4) + 2;
 	else if (index % 4 == 3 && rng_one_in(rng, 2))
 		at = WINDOW_FIRST + WINDOW_BYTES * index + WINDOW_BYTES / 2 - rng_below(rng, bytes + 1);
@@ -383,6 +384,9 @@ static void special_registers(const struct native_form *form, struct solver *s)
 		    form->z.meta.category == ZYDIS_CATEGORY_ROTATE) {
 			if (!rng_one_in(s->rng, 4) && !(s->locked & 2))
 				set_low(&gpr[1], 0xFF, rng_below(s->rng, 36));
+		} else if (form->z.meta.category == ZYDIS_CATEGORY_IOSTRINGOP) {
+			/* Whether the port's permission counts when nothing is transferred is open. */
+			set_low(&gpr[1], address, 1 + rng_below(s->rng, 12));
 		} else if (form->z.meta.category == ZYDIS_CATEGORY_STRINGOP) {
 			set_low(&gpr[1], address, rng_below(s->rng, 12));
 		}
@@ -427,7 +431,7 @@ static void draw_visible_selectors(struct native_batch_plan *plan, struct solver
 			at = data_at(plan, plan->ea[index] + part, 2);
 			if (at)
 				memcpy(at, &selector, 2);
-		} else if (reg >= 0 && reg != 4 && !(s->locked >> reg & 1)) {
+		} else if (reg >= 0 && op->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT && !(s->locked >> reg & 1)) {
 			set_low(&s->in->gpr[reg], 0xFFFF, selector);
 		}
 	}
@@ -502,6 +506,7 @@ static void fill_data(struct native_batch_plan *plan, struct native_rng *rng)
 
 				memcpy(plan->data + 4096 * page + i, &value, 8);
 			}
+	plan->data[12 * 4096 - 1] |= 4; /* see native.c: a selector here is of the LDT */
 }
 
 static bool uses_fx(const struct native_form *form)
