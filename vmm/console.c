@@ -130,6 +130,7 @@ void console_drain(struct console *console, int patience_ms)
 
 void vm_console_flush(struct vm *vm)
 {
+	machine_flush(vm->machine);
 	console_flush(&vm->console);
 }
 

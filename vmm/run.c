@@ -162,6 +162,7 @@ static bool obey_request(struct vm *vm, struct pace *pace)
 		pace->end = end_with(vm, VM_RESET, "the guest asked for a reset", false);
 		return true;
 	}
+	machine_flush(vm->machine);
 	if (reset_vm(vm, &error))
 		return false;
 	pace->end = end_with(vm, VM_STOPPED, error.text, false);
@@ -185,6 +186,9 @@ static bool rest(struct vm *vm, struct pace *pace)
 		                     true);
 		return true;
 	}
+	/* Nothing more is coming for a while: what the guest has said goes out now. */
+	machine_flush(vm->machine);
+	console_flush(&vm->console);
 	sleep_until(vm, deadline);
 	pace->next_console = 0;
 	return false;
@@ -250,6 +254,7 @@ enum vm_end vm_run(struct vm *vm)
 	}
 	machine_flush(vm->machine);
 	/* The last lines are wanted; a reader that does not read is not waited for long. */
+	machine_flush(vm->machine);
 	console_drain(&vm->console, pace.end == VM_KICKED ? 200 : 2000);
 	return pace.end;
 }

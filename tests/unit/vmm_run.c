@@ -172,9 +172,9 @@ static void a_reset_ends_or_loads_again(void **state)
 	              "\xFE\x05\x00\x00\x20\x00"                 /* incb 0x200000 */
 	              "\xB0\x50\xE6\x70\xE4\x71\x3C\x03\x74\x0C" /* CMOS byte 0x50: 3? */
 	              "\xFE\xC0\x88\xC4\xB0\x50\xE6\x70\x88\xE0\xE6\x71"
-	              "\x3C\x03\x75\x0A" POWER_OFF               /* one more: power off at the third */
+	              "\x3C\x03\x75\x0C" POWER_OFF FOREVER       /* one more: power off at the third */
 	              "\xB0\xFE\xE6\x64" FOREVER,
-	              7 + 5 + 6 + 10 + 12 + 4 + 10 + 4 + 2);
+	              7 + 5 + 6 + 10 + 12 + 4 + 10 + 2 + 4 + 2);
 	l.config.console.out = pipes[1];
 	little_make(&l);
 	assert_int_equal(vm_run(l.vm), VM_POWER_OFF);
