@@ -285,7 +285,7 @@ static bool touch_image(struct cpu *c, const struct insn *i, uint32_t offset, bo
 {
 	uint32_t linear = 0;
 
-	if (!seg_linear(c, i->seg, offset, FX_REGISTER, write, &linear))
+	if (!seg_linear(c, i->seg, offset, 4, write, &linear)) /* the first piece, whatever its alignment */
 		return false;
 	if (linear & 15)
 		return fault(c, c->align_check && linear & 3 ? EXC_AC : EXC_GP, 0);
