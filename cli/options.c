@@ -373,7 +373,7 @@ static const struct option {
 	{ "d", NULL, VALUE, set_log, "LIST", "log items, below; with commas between" },
 	{ "D", NULL, VALUE, set_log_path, "FILE", "where -d writes (standard error)" },
 	{ "stats", NULL, MAYBE, set_stats, "json", "at the end, what the shadow did; json: for machines" },
-	{ "tables", "budget", VALUE, set_tables, "N", "most shadow tables, 16 KiB each (1024)" },
+	{ "tables", "budget", VALUE, set_tables, "N", "most shadow tables, 20 KiB each (1024)" },
 	{ "roots", NULL, VALUE, set_roots, "N", "address spaces kept shadowed (64)" },
 	{ "prefetch", NULL, VALUE, set_prefetch, "N", "entries filled around a demanded one (8)" },
 	{ "opt", NULL, VALUE, set_opt, "LIST", "just these optimisations, below" },

@@ -87,6 +87,14 @@ static bool is_leaf(const struct um *um, unsigned level, uint64_t gpte, bool *re
 	return large || !level;
 }
 
+/* The 4 KiB frame inside the page that the leaf maps. */
+static um_gfn frame_of_page(const struct um *um, const struct walk *w)
+{
+	uint64_t inside = span_of(um, w->leaf) - 1;
+
+	return gpte_frame(um, w->gpte[w->leaf] & ~inside) | (w->gva & inside) >> UM_PAGE_SHIFT;
+}
+
 enum um_result walk_guest(struct um *um, struct walk *w)
 {
 	const struct um_format *fmt = um->fmt;
@@ -94,6 +102,8 @@ enum um_result walk_guest(struct um *um, struct walk *w)
 	um_gpa table = um->cr3;
 	enum um_stop why;
 
+	for (unsigned level = 0; level < LEVELS_MAX; level++)
+		w->want[level] = 0;
 	if (!(um->mode & UM_MODE_PAGING))
 		return walk_flat(um, w);
 	w->rights = RIGHTS;
@@ -129,12 +139,7 @@ enum um_result walk_guest(struct um *um, struct walk *w)
 		return stop(um, why);
 	if (w->access & UM_WRITE)
 		w->want[w->leaf] |= GPTE_DIRTY;
-	{
-		uint64_t offset = w->gva & (span_of(um, w->leaf) - 1);
-
-		w->gfn = gpte_frame(um, w->gpte[w->leaf] & ~(span_of(um, w->leaf) - 1)) +
-		         (offset >> UM_PAGE_SHIFT);
-	}
+	w->gfn = frame_of_page(um, w);
 	return UM_OK;
 }
 
