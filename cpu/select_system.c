@@ -69,8 +69,6 @@ static insn_fn *select_far_pointer(struct insn *i, uint8_t seg)
 	if (!(i->flags & INSN_MEM))
 		return op_undefined;
 	i->size = seg;
-	if (seg == CPU_SS)
-		i->flags |= INSN_END; /* may change the mode that the rest would be decoded for */
 	return op_load_far_pointer;
 }
 
