@@ -23,7 +23,10 @@ enum {
 #define FEATURES                                                                                       \
 	(EDX_DE | EDX_PSE | EDX_TSC | EDX_MSR | EDX_CX8 | EDX_SEP | EDX_PGE | EDX_CMOV) /* and fpu_features() */
 
-enum { LEAF_TSC = 0x15, LEAF_FREQUENCY = 0x16, CLFLUSH_LINES_OF_8 = 8 };
+/* With IA32_TSC_ADJUST beside the invariant TSC, Linux takes the counter as it is.  Otherwise it checks it
+ * against the 8254 each half second, in a way that spoils a one-shot timer that is a little late. */
+enum { EBX_TSC_ADJUST = 1u << 1 };
+enum { LEAF_EXTENDED = 7, LEAF_TSC = 0x15, LEAF_FREQUENCY = 0x16, CLFLUSH_LINES_OF_8 = 8 };
 
 struct cpuid { uint32_t a, b, c, d; };
 
@@ -74,6 +77,8 @@ static struct cpuid cpuid(const struct cpu *c, uint32_t leaf)
 		return (struct cpuid){ CPU_SIGNATURE, CLFLUSH_LINES_OF_8 << 8 | 1u << 16, 0, FEATURES | fpu_features() };
 	case 2: /* L1 code and data 32 KiB each, L2 512 KiB, TLBs of 128 entries */
 		return (struct cpuid){ 0x30B3B001, 0, 0, 0x0000862C };
+	case LEAF_EXTENDED:
+		return (struct cpuid){ .b = c->gpr[CPU_ECX] ? 0 : EBX_TSC_ADJUST };
 	case LEAF_TSC:
 		return tsc_leaf(c->tsc_hz);
 	case LEAF_FREQUENCY:
@@ -109,7 +114,7 @@ enum run op_cpuid(struct cpu *c, const struct insn *i)
 /* ---- 2. MSRs -------------------------------------------------------------------------------- */
 
 enum {
-	MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_UCODE_REV = 0x8B, MSR_SYSENTER_CS = 0x174,
+	MSR_TSC = 0x10, MSR_PLATFORM_ID = 0x17, MSR_TSC_ADJUST = 0x3B, MSR_UCODE_REV = 0x8B, MSR_SYSENTER_CS = 0x174,
 	MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176, MSR_MISC_ENABLE = 0x1A0, MSR_DEBUGCTL = 0x1D9,
 };
 /* Fast strings on; no branch trace store, no event sampling (SDM vol. 4, IA32_MISC_ENABLE). */
@@ -135,6 +140,7 @@ static bool read_msr(struct cpu *c, uint32_t msr, uint64_t *value)
 		*value = MISC_ENABLE;
 		return true;
 	case MSR_PLATFORM_ID:
+	case MSR_TSC_ADJUST:
 	case MSR_UCODE_REV:
 	case MSR_DEBUGCTL:
 		*value = 0;
@@ -159,6 +165,7 @@ static bool write_msr(struct cpu *c, uint32_t msr, uint64_t value)
 		c->sysenter_eip = (uint32_t)value;
 		return true;
 	case MSR_TSC:
+	case MSR_TSC_ADJUST:
 	case MSR_UCODE_REV:
 	case MSR_MISC_ENABLE:
 		return true;
