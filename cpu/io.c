@@ -32,7 +32,7 @@ static bool allowed_by_map(struct cpu *c, uint16_t port, unsigned bytes)
 		return fault(c, EXC_GP, 0);
 	if (!lin_read16(c, c->tr.base + at, 0, &bits))
 		return false;
-	if (bits >> port % 8 & ((1u << bytes) - 1))
+	if ((unsigned)bits >> port % 8 & ((1u << bytes) - 1))
 		return fault(c, EXC_GP, 0);
 	return true;
 }

@@ -132,7 +132,7 @@ FORCE_INLINE uint32_t double_shift(struct cpu *c, bool left, uint32_t a, uint32_
 		uint64_t both = left ? (uint64_t)a << 32 | (uint64_t)from << 16 | a
 		                     : (uint64_t)a << 32 | (uint64_t)from << 16 | a;
 		cf = left ? both >> (48 - count) & 1 : both >> (count - 1) & 1;
-		value = left ? (uint16_t)(both << count >> 32) : (uint16_t)(both >> count);
+		value = left ? (uint32_t)(uint16_t)(both << count >> 32) : (uint32_t)(uint16_t)(both >> count);
 	}
 	set_result(c, value, bits);
 	c->lazy.aux = (uint64_t)cf << AUX_CF_BIT;

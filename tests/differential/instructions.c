@@ -288,7 +288,7 @@ static void compare_batch(struct trial *r)
 			return; /* later cases may follow from this one */
 		}
 		if (result_undefined(&r->plan.form, &r->expected.cases[i].in) && r->plan.ea[i])
-			break; /* ... or from what this one left in memory */
+			return; /* ... or from what this one left in memory */
 	}
 	at = difference_memory(r);
 	if (at >= 0)

@@ -68,7 +68,7 @@ void fx_draw_extended(struct native_rng *rng, uint8_t *at)
 		significand = significands[significand & 7];
 	if (exponent && r & 0x70) /* one in eight keeps an impossible integer bit */
 		significand |= 0x8000000000000000;
-	exponent |= (uint16_t)(r >> 8 & 1) << 15;
+	exponent = (uint16_t)(exponent | (r >> 8 & 1) << 15);
 	memcpy(at, &significand, 8);
 	memcpy(at + 8, &exponent, 2);
 }
@@ -131,7 +131,7 @@ void fx_draw_image(struct native_rng *rng, uint8_t *at)
 	memset(at, 0, 512);
 	memcpy(at, &fcw, 2);
 	memcpy(at + 2, &fsw, 2);
-	at[4] = (r >> 40 & 3) ? (uint8_t)~(1u << (r >> 42 & 7)) : (uint8_t)(r >> 48);
+	at[4] = (uint8_t)((r >> 40 & 3) ? ~(1u << (r >> 42 & 7)) : r >> 48);
 	if (!(r >> 56 & 3))
 		at[4] = 0xFF;
 	memcpy(at + 24, &mxcsr, 4);

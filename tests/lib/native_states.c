@@ -382,13 +382,18 @@ static void special_registers(const struct native_form *form, struct solver *s)
 	default:
 		if (form->z.meta.category == ZYDIS_CATEGORY_SHIFT ||
 		    form->z.meta.category == ZYDIS_CATEGORY_ROTATE) {
-			if (!rng_one_in(s->rng, 4) && !(s->locked & 2))
-				set_low(&gpr[1], 0xFF, rng_below(s->rng, 36));
+			/* A double shift of 16 bits by more leaves memory undefined: seldom. */
+			bool narrow = form->op[0].size == 16 && form->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+			              !rng_one_in(s->rng, 64);
+
+			if ((narrow || !rng_one_in(s->rng, 4)) && !(s->locked & 2))
+				set_low(&gpr[1], 0xFF, rng_below(s->rng, narrow ? 17 : 36));
 		} else if (form->z.meta.category == ZYDIS_CATEGORY_IOSTRINGOP) {
 			/* Whether the port's permission counts when nothing is transferred is open. */
 			set_low(&gpr[1], address, 1 + rng_below(s->rng, 12));
 		} else if (form->z.meta.category == ZYDIS_CATEGORY_STRINGOP) {
-			set_low(&gpr[1], address, rng_below(s->rng, 12));
+			/* Now and then over several pages, forbidden ones among them. */
+			set_low(&gpr[1], address, rng_below(s->rng, rng_one_in(s->rng, 8) ? 8000 : 12));
 		}
 		break;
 	}
