@@ -22,9 +22,28 @@ uint64_t host_now(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-uint64_t vm_now(const struct vm *vm)
+/* The guest's clock follows the host's, but never jumps while the guest could run: where the host gave us no
+ * processor for a while, a guest that sees tens of milliseconds pass between two instructions loses timer
+ * ticks and then trust in its clocks.  It goes on by at most STEP_NS a look (or to the time that the guest
+ * itself sleeps for), and what is missing is made up at double speed. */
+#define STEP_NS 1000000u
+#define LAG_MAX_NS 10000000000u /* stopped for longer: that time is lost */
+
+uint64_t vm_now(struct vm *vm)
 {
-	return vm->paused ? vm->paused_at : host_now() - vm->epoch;
+	if (vm->paused)
+		return vm->now;
+	uint64_t host = host_now(), went = host - vm->host_seen;
+	uint64_t step = went + (vm->lag < went ? vm->lag : went);
+	uint64_t most = vm->sleep_end > vm->now + STEP_NS ? vm->sleep_end - vm->now : STEP_NS;
+	if (step > most)
+		step = most;
+	vm->lag += went - step;
+	if (vm->lag > LAG_MAX_NS)
+		vm->lag = LAG_MAX_NS;
+	vm->host_seen = host;
+	vm->now += step;
+	return vm->now;
 }
 
 static uint64_t device_now(void *user)

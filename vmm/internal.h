@@ -63,8 +63,10 @@ struct vm {
 	int wake;             /* eventfd: vm_kick() while asleep */
 	atomic_bool kicked;
 	bool paused;
-	uint64_t epoch;       /* host ns at the guest's time 0 */
-	uint64_t paused_at;   /* guest ns, while paused */
+	uint64_t now;         /* the guest's clock when it was last looked at, ns */
+	uint64_t host_seen;   /* the host's then */
+	uint64_t lag;         /* ns that the guest's clock has yet to make up */
+	uint64_t sleep_end;   /* guest's time up to which it chose to sleep */
 	uint64_t outside;     /* calls that the guest made to the world: ports, absent memory, time */
 	uint64_t quiet_since; /* since when interrupts were found off at every look; 0: they were on */
 	uint64_t next_proof;  /* when to try the next proof of being stuck */

@@ -47,12 +47,15 @@ static void sleep_until(struct vm *vm, uint64_t deadline)
 		wait[count++] = (struct pollfd){ .fd = console->fd.in, .events = POLLIN };
 	if (console->out_count)
 		wait[count++] = (struct pollfd){ .fd = console->fd.out, .events = POLLOUT };
+	vm->sleep_end = now + ns;
 	struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
 	if (ppoll(wait, count, &timeout, NULL) > 0 && (wait[0].revents & POLLIN)) {
 		uint64_t kicks;
 		while (read(vm->wake, &kicks, sizeof kicks) < 0 && errno == EINTR)
 			;
 	}
+	vm_now(vm);
+	vm->sleep_end = 0;
 }
 
 /* ---- 3. Pacing ------------------------------------------------------------------------------ */

@@ -87,7 +87,7 @@ struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
 	}
 	vm->config = *config;
 	vm->console.fd.in = vm->console.fd.out = -1;
-	vm->epoch = host_now();
+	vm->host_seen = host_now();
 	vm->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	atomic_init(&vm->kicked, false);
 	if (vm->wake < 0)
@@ -191,9 +191,9 @@ void vm_pause(struct vm *vm, bool paused)
 	if (paused == vm->paused)
 		return;
 	if (paused)
-		vm->paused_at = vm_now(vm);
+		vm_now(vm);
 	else
-		vm->epoch = host_now() - vm->paused_at;
+		vm->host_seen = host_now();
 	vm->paused = paused;
 	if (paused && vm->cpu)
 		cpu_kick(vm->cpu);

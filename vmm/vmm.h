@@ -71,7 +71,7 @@ bool vm_is_paused(const struct vm *vm);
 uint32_t vm_exit_code(const struct vm *vm);
 /* How the last vm_run() ended, with registers: lines of text. */
 const char *vm_last_words(struct vm *vm);
-uint64_t vm_now(const struct vm *vm); /* the guest's clock: ns since its start, without pauses */
+uint64_t vm_now(struct vm *vm); /* the guest's clock: ns since its start, without pauses */
 void vm_console_flush(struct vm *vm); /* the guest's waiting output, before somebody else writes there */
 
 struct cpu *vm_cpu(struct vm *vm);
