@@ -12,6 +12,7 @@
  * A fault while delivering changes nothing of the processor, so that the next event is delivered from the
  * same state (a task gate's switch excepted: there the state is the new task's).
  */
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "cpu/fpu.h"
@@ -251,19 +252,26 @@ static const char *vector_name(unsigned vector)
 }
 
 /* One more step of the story that ends in a shutdown. */
-static void tell(struct cpu *c, const struct event *e, bool first)
+static __attribute__((format(printf, 2, 3))) void tell(struct cpu *c, const char *format, ...)
 {
-	size_t at = first ? 0 : strnlen(c->last_words, sizeof c->last_words);
-	char error[24] = "", cr2[24] = "";
+	size_t at = strnlen(c->last_words, sizeof c->last_words - 1);
+	va_list args;
 
+	va_start(args, format);
+	vsnprintf(c->last_words + at, sizeof c->last_words - at, format, args);
+	va_end(args);
+}
+
+static void tell_event(struct cpu *c, const struct event *e)
+{
+	if (e->vector < 32 && !e->external && !e->software)
+		tell(c, "%s", vector_name(e->vector));
+	else
+		tell(c, "%s %#x", e->software ? "int" : "interrupt", e->vector);
 	if (e->has_error)
-		snprintf(error, sizeof error, " error %#x", e->error);
-	if (e->vector == EXC_PF && !e->external && !e->software)
-		snprintf(cr2, sizeof cr2, " cr2 %08x", c->cr2);
-	snprintf(c->last_words + at, sizeof c->last_words - at, "%s%s (%s %#x)%s%s at %04x:%08x",
-	         first ? "" : "; while delivering it ", vector_name(e->vector),
-	         e->external ? "interrupt" : e->software ? "int" : "exception", e->vector, error, cr2,
-	         c->seg[CPU_CS].selector, c->eip);
+		tell(c, " error %#x", e->error);
+	if (classify(e) == PAGE_FAULT)
+		tell(c, " address %08x", c->cr2);
 }
 
 static bool deliver_once(struct cpu *c, const struct event *e)
@@ -294,11 +302,14 @@ static bool combine(struct cpu *c, struct event *e)
 
 	if (!e->software && second.vector < 32 && (ext_vectors >> second.vector & 1))
 		second.error |= ERROR_EXT;
-	tell(c, &second, false);
+	tell(c, "; delivering it, ");
+	tell_event(c, &second);
 	if (was == DOUBLE_FAULT && is != BENIGN)
 		return false;
-	if ((was == CONTRIBUTORY && is == CONTRIBUTORY) || (was == PAGE_FAULT && is != BENIGN))
+	if ((was == CONTRIBUTORY && is == CONTRIBUTORY) || (was == PAGE_FAULT && is != BENIGN)) {
 		second = (struct event){ .vector = EXC_DF, .has_error = true };
+		tell(c, ": a double fault, #DF");
+	}
 	*e = second;
 	return true;
 }
@@ -329,8 +340,11 @@ static bool deliver(struct cpu *c, struct event e)
 			put_off(c, &e);
 			return true;
 		}
-		if (n == 0)
-			tell(c, &e, true);
+		if (n == 0) {
+			c->last_words[0] = 0;
+			tell(c, "at %04x:%08x ", c->seg[CPU_CS].selector, c->eip);
+			tell_event(c, &e);
+		}
 		if (e.software)
 			c->eip = c->int_eip; /* INT n itself faults: it may be restarted */
 		if (!combine(c, &e))
