@@ -154,6 +154,20 @@ static bool masked_store(const struct native_form *form, uint32_t *first, uint32
 
 /* ---- 4. Exceptions -------------------------------------------------------------------------- */
 
+/* PUSHA and POPA that fault half-way: nobody says what has been written or popped by then (ESP and EIP are as
+ * before, so that they can be restarted). */
+static bool pushes_or_pops_all(const struct native_form *form)
+{
+	return form->known &&
+	       (form->z.mnemonic == ZYDIS_MNEMONIC_PUSHA || form->z.mnemonic == ZYDIS_MNEMONIC_PUSHAD ||
+	        form->z.mnemonic == ZYDIS_MNEMONIC_POPA || form->z.mnemonic == ZYDIS_MNEMONIC_POPAD);
+}
+
+static bool registers_undefined(const struct native_form *form, uint32_t vector)
+{
+	return vector != NATIVE_NO_VECTOR && pushes_or_pops_all(form);
+}
+
 static bool may_fault_by_width(const struct native_form *form, uint32_t vector)
 {
 	return moves_segment_register(form) && (vector == EXC_AC || vector == EXC_PF || vector == EXC_SS);
@@ -169,28 +183,28 @@ static bool untouched_by_arpl(const struct native_form *form, const struct nativ
 /* An operand of many words, partly in an absent page: the first byte accessed there is any of it. */
 static bool cr2_undefined(const struct native_form *form)
 {
-	return form->known && form->size > 16;
+	return form->known && ((form->size > 8 && form->size != 16) || pushes_or_pops_all(form));
 }
 
-/* An image that is stored or loaded in parts: a part outside the segment, another in an absent page. */
+/* What is stored or loaded in parts: a part outside the segment, another in an absent page. */
 static bool in_parts(const struct native_form *form, uint32_t a, uint32_t b)
 {
 	return cr2_undefined(form) && a >= EXC_SS && a <= EXC_PF && b >= EXC_SS && b <= EXC_PF;
+}
+
+/* CALL whose target is outside the code segment while its stack is in an absent page. */
+static bool calls_wrongly(const struct native_form *form, uint32_t a, uint32_t b)
+{
+	return form->known && form->z.meta.category == ZYDIS_CATEGORY_CALL && a >= EXC_SS && a <= EXC_PF &&
+	       b >= EXC_SS && b <= EXC_PF;
 }
 
 /* Is it open which of the two outcomes is right? */
 static bool either_fault(const struct native_form *form, const struct native_regs *a, const struct native_regs *b)
 {
 	return may_fault_by_width(form, a->vector) || may_fault_by_width(form, b->vector) ||
-	       untouched_by_arpl(form, a) || untouched_by_arpl(form, b) || in_parts(form, a->vector, b->vector);
-}
-
-/* POPA that faults half-way: nobody says whether the registers popped before are changed already (ESP and
- * EIP are not, so that it can be restarted). */
-static bool registers_undefined(const struct native_form *form, uint32_t vector)
-{
-	return vector != NATIVE_NO_VECTOR && form->known &&
-	       (form->z.mnemonic == ZYDIS_MNEMONIC_POPA || form->z.mnemonic == ZYDIS_MNEMONIC_POPAD);
+	       untouched_by_arpl(form, a) || untouched_by_arpl(form, b) || in_parts(form, a->vector, b->vector) ||
+	       calls_wrongly(form, a->vector, b->vector);
 }
 
 /* An SSE operand that is misaligned (#GP whatever the segment) and outside SS (#SS): no order is given

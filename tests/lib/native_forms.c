@@ -280,6 +280,15 @@ void form_decode(struct native_form *form)
 		}
 }
 
+int register_number(ZydisRegister reg)
+{
+	ZydisRegisterClass class = ZydisRegisterGetClass(reg);
+
+	if (class != ZYDIS_REGCLASS_GPR32 && class != ZYDIS_REGCLASS_GPR16)
+		return -1;
+	return ZydisRegisterGetId(reg);
+}
+
 static unsigned put_recipe(uint8_t *bytes, const struct native_recipe *r)
 {
 	unsigned n = 0;
@@ -454,7 +463,7 @@ static bool draw_once(struct native_form *form, const struct native_form *plain,
 
 	memset(form, 0, sizeof *form);
 	form->code16 = rng_one_in(rng, 8);
-	memcpy(form->bytes, tail, sizeof form->bytes);
+	memcpy(form->bytes, tail, sizeof tail);
 	n = draw_prefixes(form->bytes, plain, recipe, rng);
 	n += put_recipe(form->bytes + n, recipe);
 	if (plain->known && !(plain->z.attributes & ZYDIS_ATTRIB_HAS_MODRM))

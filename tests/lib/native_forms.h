@@ -38,6 +38,7 @@ enum native_group {
 	GROUP_SEGMENT, GROUP_PRIVILEGED, GROUP_X87, GROUP_FPU_STATE, GROUP_MMX, GROUP_SSE, GROUP_SSE2,
 	GROUP_UNDEFINED,
 	GROUP_COUNT,
+	GROUP_SEQUENCE = GROUP_COUNT, /* of several: native_sequence.c */
 };
 extern const char *const native_group_names[GROUP_COUNT];
 
@@ -51,7 +52,7 @@ struct native_recipe {
 };
 
 struct native_form {
-	uint8_t bytes[16];
+	uint8_t bytes[96]; /* room for a sequence, too */
 	unsigned length;
 	bool code16;
 	bool known;  /* Zydis decodes it: the rest is valid */
@@ -63,11 +64,13 @@ struct native_form {
 
 /* All recipes of a group; free() the array. */
 struct native_recipe *forms_of_group(enum native_group group, size_t *count);
-/* One variation.  Always of the recipe's own group. */
+/* One variation: not always of the recipe's own group. */
 void form_draw(struct native_form *form, const struct native_recipe *recipe, struct native_rng *rng);
 /* Why a mnemonic is left out of the test (forms_of_group gives none of its), or NULL. */
 const char *form_left_out(const struct native_form *form);
 /* Decode form->bytes. */
 void form_decode(struct native_form *form);
+/* The number of a 16- or 32-bit general register, or -1. */
+int register_number(ZydisRegister reg);
 
 #endif

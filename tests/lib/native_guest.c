@@ -36,7 +36,8 @@ enum {
 };
 #define SYSTEM_BASE 0xE0000000u /* the system's megabytes as ring 0 sees them */
 
-enum { SEL_CODE0 = 0x10, SEL_DATA0 = 0x18, SEL_TSS = 0x40, SEL_LDT = 0x48 };
+/* CODE64 and CPU: what else Linux lets ring 3 load. */
+enum { SEL_CODE0 = 0x10, SEL_DATA0 = 0x18, SEL_CODE64 = 0x30, SEL_TSS = 0x40, SEL_LDT = 0x48, SEL_CPU = 0x78 };
 enum { INT_WENT_ON = 0x80, INT_TAKEN = 0x81, INT_FAULT = 0x82, INT_NEXT = 0x83 };
 enum { LANDING_NEXT = 0x40, LANDING_WAIT = 0x60, LANDING_TARGET = 0x80 };
 /* Enough for every case of a batch, exception and all, many times over. */
@@ -285,6 +286,8 @@ static void build_descriptors(struct native_guest *g)
 	put_descriptor(g, PHYS_GDT + SEL_DATA0, 0, 0xFFFFF, 0x93, 0xC);
 	put_descriptor(g, PHYS_GDT + (NATIVE_CS & ~7), 0, 0xFFFFF, 0xFB, 0xC);
 	put_descriptor(g, PHYS_GDT + (NATIVE_DS & ~7), 0, 0xFFFFF, 0xF3, 0xC);
+	put_descriptor(g, PHYS_GDT + SEL_CODE64, 0, 0xFFFFF, 0xFB, 0xA);
+	put_descriptor(g, PHYS_GDT + SEL_CPU, 0, 0, 0xF5, 0x4);
 	put_descriptor(g, PHYS_GDT + SEL_TSS, SYSTEM_BASE + PHYS_TSS, 0x67, 0x8B, 0);
 	put_descriptor(g, PHYS_GDT + SEL_LDT, SYSTEM_BASE + PHYS_LDT, 8 * NATIVE_LDT_COUNT - 1, 0x82, 0);
 	for (unsigned i = 0; i < NATIVE_LDT_COUNT; i++) {
@@ -380,7 +383,7 @@ static void start_registers(struct native_guest *g)
 	s.cr3 = PHYS_DIRECTORY;
 	s.cr4 = CR4_PSE | CR4_DE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 	s.gdtr.base = SYSTEM_BASE + PHYS_GDT;
-	s.gdtr.limit = SEL_LDT + 7;
+	s.gdtr.limit = SEL_CPU + 7;
 	s.idtr.base = SYSTEM_BASE + PHYS_IDT;
 	s.idtr.limit = 0x7FF;
 	s.ldtr = unpack_descriptor(SEL_LDT, get(g, PHYS_GDT + SEL_LDT), get(g, PHYS_GDT + SEL_LDT + 4));

@@ -39,7 +39,7 @@ static const uint32_t edges[] = {
 };
 
 /* Offset in the data for a case's operand of `bytes`. */
-static uint32_t draw_place(const struct native_form *form, struct native_rng *rng, unsigned index, uint32_t bytes)
+uint32_t draw_place(const struct native_form *form, struct native_rng *rng, unsigned index, uint32_t bytes)
 {
 	uint32_t at = WINDOW_FIRST + WINDOW_BYTES * index + MIDDLE + rng_below(rng, WINDOW_BYTES - 2 * MIDDLE);
 	uint32_t natural = bytes >= 16 ? 16 : bytes >= 8 ? 8 : bytes >= 4 ? 4 : 2;
@@ -110,16 +110,6 @@ static uint16_t selector_of(const struct native_form *form, const struct native_
 
 /* ---- 3. Addresses --------------------------------------------------------------------------- */
 
-/* The number of a 16- or 32-bit general register, or -1. */
-static int number_of(ZydisRegister reg)
-{
-	ZydisRegisterClass class = ZydisRegisterGetClass(reg);
-
-	if (class != ZYDIS_REGCLASS_GPR32 && class != ZYDIS_REGCLASS_GPR16)
-		return -1;
-	return ZydisRegisterGetId(reg);
-}
-
 struct solver {
 	struct native_regs *in;
 	struct native_rng *rng;
@@ -154,7 +144,7 @@ static uint32_t divide(const struct solver *s, uint32_t want, uint32_t times)
 /* Set base and index so that the operand lies at `target` in its segment, as far as registers are free. */
 static void solve(struct solver *s, const ZydisDecodedOperand *op, uint32_t target)
 {
-	int base = number_of(op->mem.base), index = number_of(op->mem.index);
+	int base = register_number(op->mem.base), index = register_number(op->mem.index);
 	uint32_t scale = op->mem.scale ? op->mem.scale : 1, want = target - (uint32_t)op->mem.disp.value;
 
 	if (op->mem.index == ZYDIS_REGISTER_AL) { /* XLAT */
@@ -178,7 +168,7 @@ static void solve(struct solver *s, const ZydisDecodedOperand *op, uint32_t targ
 
 static uint32_t effective(const struct solver *s, const ZydisDecodedOperand *op)
 {
-	int base = number_of(op->mem.base), index = number_of(op->mem.index);
+	int base = register_number(op->mem.base), index = register_number(op->mem.index);
 	uint32_t at = (uint32_t)op->mem.disp.value;
 
 	if (base >= 0)
@@ -276,7 +266,7 @@ static void place_operands(struct native_batch_plan *plan, struct solver *s, uns
 /* ---- 5. Branches ---------------------------------------------------------------------------- */
 
 /* JMP to a landing: near in 32-bit code; 16-bit code goes to the 32-bit segment. Returns its length. */
-static unsigned put_pad(struct native_batch_plan *plan, uint32_t at, uint32_t landing)
+unsigned put_pad(struct native_batch_plan *plan, uint32_t at, uint32_t landing)
 {
 	uint8_t *code = plan->code + at;
 	uint32_t distance = landing - (NATIVE_CODE + at + 5);
@@ -333,7 +323,7 @@ static void aim_indirect(struct native_batch_plan *plan, struct solver *s, unsig
 		if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
 			continue;
 		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && i == 0) {
-			reg = number_of(op->reg.value);
+			reg = register_number(op->reg.value);
 			if (reg >= 0)
 				s->in->gpr[reg] = target;
 		} else if (op->type == ZYDIS_OPERAND_TYPE_MEMORY) {
@@ -354,7 +344,7 @@ static void set_low(uint32_t *reg, uint32_t mask, uint32_t value)
 /* A bit number relative to memory: near the operand, unless its register is part of the address. */
 static void near_bit(const struct native_form *form, struct solver *s)
 {
-	int reg = form->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER ? number_of(form->op[1].reg.value) : -1;
+	int reg = form->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER ? register_number(form->op[1].reg.value) : -1;
 
 	if (reg >= 0 && !(s->locked >> reg & 1))
 		s->in->gpr[reg] = rng_below(s->rng, 2048) - 1024;
@@ -423,7 +413,7 @@ static void draw_visible_selectors(struct native_batch_plan *plan, struct solver
 	for (unsigned i = 0; i < form->z.operand_count; i++) {
 		const ZydisDecodedOperand *op = &form->op[i];
 		uint16_t selector = (uint16_t)NATIVE_SEL(rng_below(s->rng, NATIVE_LDT_COUNT + 1));
-		int reg = op->type == ZYDIS_OPERAND_TYPE_REGISTER ? number_of(op->reg.value) : -1;
+		int reg = op->type == ZYDIS_OPERAND_TYPE_REGISTER ? register_number(op->reg.value) : -1;
 		uint32_t part = op->type == ZYDIS_OPERAND_TYPE_MEMORY && op->size > 32 ? 4 : 0;
 		uint8_t *at;
 
@@ -460,7 +450,7 @@ static bool handles_selectors(const struct native_form *form)
 	return false;
 }
 
-static uint32_t draw_eflags(struct native_rng *rng)
+uint32_t draw_eflags(struct native_rng *rng)
 {
 	uint32_t flags = 0x202 | ((uint32_t)rng_next(rng) & 0x8D5);
 
@@ -502,7 +492,7 @@ static void draw_case(struct native_batch_plan *plan, struct native_rng *rng, un
 		draw_visible_selectors(plan, &s, index);
 }
 
-static void fill_data(struct native_batch_plan *plan, struct native_rng *rng)
+void fill_data(struct native_batch_plan *plan, struct native_rng *rng)
 {
 	for (uint32_t page = 0; native_data_pages[page]; page++)
 		if (native_data_pages[page] == 'w')
@@ -537,6 +527,7 @@ void states_draw(struct native_batch_plan *plan, struct native_rng *rng, unsigne
 
 	memset(plan->code, 0xCC, sizeof plan->code);
 	memcpy(plan->code + at, plan->form.bytes, plan->form.length);
+	plan->undefined = 0;
 	put_pad(plan, at + plan->form.length, NATIVE_LANDING);
 	put_pad(plan, PAD_OFFSET, NATIVE_TAKEN);
 	if (plan->form.known)

@@ -2,7 +2,7 @@
 /*
  * tests/lib/native_states.h - random states that make an instruction do something.
  *
- *   1. Batches          native_states.c
+ *   1. Batches          native_states.c, native_sequence.c
  *   2. Floating point   native_fx.c
  */
 #ifndef TESTS_LIB_NATIVE_STATES_H
@@ -18,9 +18,26 @@ struct native_batch_plan {
 	struct native_batch *batch;      /* in: everything set */
 	uint32_t ea[NATIVE_CASES_MAX];   /* linear address of the ModRM memory operand, 0 if none */
 	uint8_t *data;                   /* NATIVE_DATA_BYTES: the operands to be */
+	uint32_t undefined;              /* flags that the whole leaves undefined */
 };
 /* Fill plan->batch (eip, cs, fx, cases' inputs), plan->code and plan->data for plan->form. */
 void states_draw(struct native_batch_plan *plan, struct native_rng *rng, unsigned count);
+
+/* The parts that sequences share with single instructions. */
+unsigned put_pad(struct native_batch_plan *plan, uint32_t at, uint32_t landing);
+void fill_data(struct native_batch_plan *plan, struct native_rng *rng);
+uint32_t draw_eflags(struct native_rng *rng);
+uint32_t draw_place(const struct native_form *form, struct native_rng *rng, unsigned index, uint32_t bytes);
+
+/* Several integer instructions that belong together (native_sequence.c): flags of one are the next one's
+ * operands, branches lead from one to another, faults strike in the middle. */
+struct native_pool {
+	struct native_recipe *recipes;
+	size_t count;
+};
+bool sequence_pool(struct native_pool *pool); /* free(pool->recipes) */
+void sequence_draw(struct native_batch_plan *plan, const struct native_pool *pool, struct native_rng *rng,
+                   unsigned count);
 
 /* ---- 2. Floating point ---------------------------------------------------------------------- */
 
