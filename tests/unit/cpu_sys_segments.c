@@ -311,7 +311,7 @@ static void far_pointers(void **state)
 		}
 	}
 	sys_ring(s, 0); /* 16-bit: the upper half of the register stays */
-	rig_set_word(s->rig, RIG_DATA, sys_data(0) << 16 | 0x1111);
+	rig_set_word(s->rig, RIG_DATA, (uint32_t)sys_data(0) << 16 | 0x1111);
 	s->cpu->gpr[CPU_ECX] = 0xABCD0000;
 	SYS_RUN(s, 0x66, 0xC4, 0x0D, 0, 0, 2, 0);
 	sys_ok(s, 0);
