@@ -25,7 +25,7 @@
 
 #define ARENA_BYTES (20u << 20)
 #define BLOCK_INSNS 32u          /* at most; bounds how long an interrupt waits */
-#define BUCKETS 16384u
+#define BUCKETS 32768u
 #define CODE_UNIT 16u            /* bytes a bit of code_page.map stands for */
 #define KEY_MODE (MODE_CODE32 | MODE_STACK32 | MODE_FLAT | MODE_STEP)
 
@@ -352,6 +352,7 @@ static struct block *build_crossing(struct cpu *c, const uint8_t *host, const ui
 
 /* ---- 4. Finding ----------------------------------------------------------------------------- */
 
+/* Poison it.  Nothing is freed: it may be running. */
 static void kill_block(struct block_cache *cache, struct block *b)
 {
 	struct block **p = bucket_of(cache, b->key);
@@ -361,8 +362,10 @@ static void kill_block(struct block_cache *cache, struct block *b)
 	if (*p)
 		*p = b->next;
 	b->dead = true;
-	for (unsigned n = 0; n < b->insns; n++)
+	for (unsigned n = 0; n < b->insns; n++) {
 		b->insn[n].fn = op_stale;
+		b->insn[n].thunk = NULL;
+	}
 }
 
 /* Code that is not cached: gather its bytes, decode one instruction. */
@@ -440,6 +443,15 @@ static struct block *block_here(struct cpu *c, uint32_t linear, unsigned mode)
 	return cached_block(c, linear, host, mode);
 }
 
+/* Next time the link that led here leads there at once. */
+static const struct insn *chain_to(struct cpu *c, const struct insn *insn)
+{
+	if (c->patch)
+		*c->patch = insn;
+	c->patch = NULL;
+	return insn;
+}
+
 const struct insn *find_block(struct cpu *c, unsigned extra)
 {
 	unsigned mode = (c->mode | extra) & KEY_MODE;
@@ -448,6 +460,11 @@ const struct insn *find_block(struct cpu *c, unsigned extra)
 	struct block *b;
 
 	c->block_eip = c->eip;
+	if (!extra && may_chain(mode, c->options)) {
+		const struct jump *j = jump_at(c, linear);
+		if (likely(j->key == ((uint64_t)linear << 32 | c->jump_key)))
+			return chain_to(c, j->insn);
+	}
 	if (!(mode & MODE_FLAT) && c->eip > cs->limit) {
 		fault(c, EXC_GP, 0);
 		return NULL;
@@ -466,8 +483,7 @@ const struct insn *find_block(struct cpu *c, unsigned extra)
 	}
 	if (mode & MODE_FLAT && !(mode & MODE_STEP) && !b->second && b != c->blocks->scratch) {
 		remember_jump(c, linear, b->insn);
-		if (c->patch)
-			*c->patch = b->insn;
+		return chain_to(c, b->insn);
 	}
 	c->patch = NULL;
 	return b->insn;
@@ -521,10 +537,22 @@ void cpu_code_written(struct cpu *c, const uint8_t *host, size_t bytes)
 	}
 }
 
+/* Links keep leading to a poisoned block, so its first instruction learns where its successor is: c->patch. */
 enum run op_stale(struct cpu *c, const struct insn *i)
 {
+	const struct insn *successor;
+
+	memcpy(&successor, &i->thunk, sizeof(successor));
+	if (successor && successor->fn != op_stale)
+		return successor->fn(c, successor);
 	c->eip = insn_eip(c, i);
 	c->budget -= i->count - 1;
 	c->patch = NULL;
+	if (i->count == 1) {
+		struct jump *j = jump_at(c, c->seg[CPU_CS].base + c->eip);
+		if (j->insn == i)
+			j->key = 0;
+		c->patch = (const struct insn **)(uintptr_t)&i->thunk;
+	}
 	return RUN_BLOCK;
 }
