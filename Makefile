@@ -38,9 +38,10 @@ LIBS       := -lZydis -lz -llzma -lzstd -llz4 -lpthread
 
 CORE_SRC := $(wildcard shadow/*.c)
 VM_SRC   := $(wildcard cpu/*.c cpu/*.S machine/*.c guest/*.c vmm/*.c)
-# Guest x87 and SSE instructions run on the host's: x86-64 only (cpu/fpu.h).
+# Guest x87 and SSE instructions run on the host's: x86-64 only (cpu/fpu.h).  HOST=other: as elsewhere.
+HOST     ?= $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 HOST_FPU := cpu/fpu.c cpu/fpu_host_x86_64.S cpu/op_fpu%.c cpu/op_simd%.c cpu/select_fpu.c cpu/select_simd.c
-VM_SRC   := $(filter-out $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),cpu/fpu_host_none.c,$(HOST_FPU)),$(VM_SRC))
+VM_SRC   := $(filter-out $(if $(filter x86_64,$(HOST)),cpu/fpu_host_none.c,$(HOST_FPU)),$(VM_SRC))
 CLI_SRC  := $(wildcard cli/*.c)
 LIB_SRC  := $(wildcard tests/lib/*.c tests/lib/*.S)
 TEST_SRC := $(wildcard tests/unit/*.c tests/access/*.c tests/differential/*.c tests/guests/*.c tests/cli/*.c)
