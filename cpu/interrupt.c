@@ -328,6 +328,7 @@ static void put_off(struct cpu *c, const struct event *e)
 static bool deliver(struct cpu *c, struct event e)
 {
 	bool real = !(c->cr0 & CR0_PE);
+	uint16_t task = c->tr.selector;
 
 	c->halted = false;
 	c->inhibit = false;
@@ -345,11 +346,13 @@ static bool deliver(struct cpu *c, struct event e)
 			tell(c, "at %04x:%08x ", c->seg[CPU_CS].selector, c->eip);
 			tell_event(c, &e);
 		}
-		if (e.software)
-			c->eip = c->int_eip; /* INT n itself faults: it may be restarted */
+		/* INT n itself faults and may be restarted - unless its task is no longer the one that runs. */
+		if (e.software && c->tr.selector == task)
+			c->eip = c->int_eip;
 		if (!combine(c, &e))
 			return false;
 	}
+	tell(c, "; and so on");
 	return false;
 }
 
