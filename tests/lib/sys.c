@@ -214,6 +214,7 @@ void sys_v86(struct sys *s, unsigned iopl)
 void sys_real(struct sys *s)
 {
 	rig_real(s->rig);
+	sys_put_code(s, SYS_TARGET, vmcall, sizeof vmcall);
 	for (unsigned v = 0; v < 256; v++)
 		sys_put_code(s, handler_of(v), vmcall, sizeof vmcall);
 	s->events = 0;
