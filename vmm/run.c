@@ -35,7 +35,8 @@ static enum vm_end end_with(struct vm *vm, enum vm_end end, const char *text, bo
 
 #define SLEEP_MAX_NS 1000000000u /* look around at least once a second */
 
-static void sleep_until(struct vm *vm, uint64_t deadline)
+/* Returns whether the console has something to say or to hear. */
+static bool sleep_until(struct vm *vm, uint64_t deadline)
 {
 	struct console *console = &vm->console;
 	struct pollfd wait[3] = { { .fd = vm->wake, .events = POLLIN } };
@@ -49,13 +50,15 @@ static void sleep_until(struct vm *vm, uint64_t deadline)
 		wait[count++] = (struct pollfd){ .fd = console->fd.out, .events = POLLOUT };
 	vm->sleep_end = now + ns;
 	struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
-	if (ppoll(wait, count, &timeout, NULL) > 0 && (wait[0].revents & POLLIN)) {
+	int ready = ppoll(wait, count, &timeout, NULL);
+	if (ready > 0 && (wait[0].revents & POLLIN)) {
 		uint64_t kicks;
 		while (read(vm->wake, &kicks, sizeof kicks) < 0 && errno == EINTR)
 			;
 	}
 	vm_now(vm);
 	vm->sleep_end = 0;
+	return ready > 0;
 }
 
 /* ---- 3. Pacing ------------------------------------------------------------------------------ */
@@ -192,8 +195,7 @@ static bool rest(struct vm *vm, struct pace *pace)
 	/* Nothing more is coming for a while: what the guest has said goes out now. */
 	machine_flush(vm->machine);
 	console_flush(&vm->console);
-	sleep_until(vm, deadline);
-	pace->next_console = 0;
+	pace->next_console = sleep_until(vm, deadline) ? 0 : vm->now + CONSOLE_NS;
 	return false;
 }
 
