@@ -253,6 +253,27 @@ static void gate_refusals(void **state)
 	sys_fault(s, EXC_SS, 0);
 }
 
+/* An inner stack with room for exactly so much. */
+static void gate_stack_room(void **state)
+{
+	struct sys *s = *state;
+
+	for (unsigned n = 0; n < 8; n++) {
+		unsigned size = n & 1 ? 4 : 2, params = n & 2 ? 31 : 0, enough = n >> 2;
+
+		gate_to(s, 3, 0xE0u | (n & 1 ? CALL32 : CALL16), 0x9A, params);
+		sys_descriptor(s, SYS_OWN + 16, 0, SYS_STACKS + 0x1000 - (params + 4) * size - enough, SYS_DB | 0x96);
+		sys_put16(s, RIG_TSS + 8, SYS_OWN + 16);
+		far_direct(s, true, GATE | 3, 0);
+		if (enough) {
+			sys_ok(s, SYS_TARGET);
+			continue;
+		}
+		assert_int_equal(s->event[0].vector, EXC_SS);
+		assert_int_equal(s->event[0].error, SYS_OWN + 16);
+	}
+}
+
 /* Inner stacks of a 16-bit TSS. */
 static void gate_16bit_tss(void **state)
 {
@@ -598,7 +619,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_descriptor), cmocka_unit_test(direct_limits), cmocka_unit_test(direct_16bit),
 		cmocka_unit_test(indirect), cmocka_unit_test(gate_privilege), cmocka_unit_test(gate_parameters),
-		cmocka_unit_test(gate_refusals), cmocka_unit_test(gate_16bit_tss),
+		cmocka_unit_test(gate_refusals), cmocka_unit_test(gate_stack_room), cmocka_unit_test(gate_16bit_tss),
 		cmocka_unit_test(gate_to_16bit_stack), cmocka_unit_test(every_return_selector),
 		cmocka_unit_test(outer_refusals), cmocka_unit_test(released_bytes),
 		cmocka_unit_test(dropped_segments), cmocka_unit_test(outer_16bit_stack), cmocka_unit_test(iret_flags),

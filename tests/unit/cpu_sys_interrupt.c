@@ -236,6 +236,40 @@ static void refusals(void **state)
 	assert_int_equal(s->exit, CPU_EXIT_SHUTDOWN);
 }
 
+/* An inner stack with room for exactly so much: one byte less is #SS with its selector. */
+static void stack_room(void **state)
+{
+	struct sys *s = *state;
+
+	for (unsigned n = 0; n < 16; n++) {
+		bool wide = n & 1, v86 = n & 2, code = n & 4, enough = n & 8;
+		unsigned size = wide ? 4 : 2, items = 5u + (v86 ? 4u : 0u) + code;
+
+		if (v86)
+			sys_v86(s, 3);
+		else
+			sys_ring(s, 3);
+		/* Expand-down: what is at or below the limit is out of bounds. */
+		sys_descriptor(s, SYS_OWN, 0, SYS_STACKS + 0x1000 - items * size - enough, SYS_DB | 0x96);
+		sys_put16(s, RIG_TSS + 8, SYS_OWN);
+		sys_idt(s, code ? EXC_GP : EXC_UD, 0x80u | (wide ? 14 : 6), sys_code(0), RIG_HANDLERS);
+		if (code)
+			SYS_RUN(s, 0xF4); /* hlt in ring 3: #GP(0) */
+		else
+			SYS_RUN(s, 0x0F, 0x0B);
+		if (enough) {
+			assert_int_equal(s->events, 1);
+			assert_true(s->stopped);
+			assert_int_equal(esp(s), SYS_STACKS + 0x1000 - items * size);
+			continue;
+		}
+		assert_true(s->events >= 2);
+		assert_int_equal(s->event[1].vector, code ? EXC_DF : EXC_SS);
+		if (!code)
+			assert_int_equal(s->event[1].error, SYS_OWN | 1);
+	}
+}
+
 /* The error code's size is the gate's. */
 static void error_codes(void **state)
 {
@@ -648,7 +682,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_gate), cmocka_unit_test(idt_limit), cmocka_unit_test(short_forms),
-		cmocka_unit_test(handler_segments), cmocka_unit_test(refusals), cmocka_unit_test(error_codes),
+		cmocka_unit_test(handler_segments), cmocka_unit_test(refusals), cmocka_unit_test(stack_room), cmocka_unit_test(error_codes),
 		cmocka_unit_test(v86_frame), cmocka_unit_test(v86_refusals), cmocka_unit_test(v86_round_trip),
 		cmocka_unit_test(handler_flags), cmocka_unit_test(every_pair), cmocka_unit_test(shutdowns),
 		cmocka_unit_test(serial_events), cmocka_unit_test(interrupts_are_benign), cmocka_unit_test(halting),
