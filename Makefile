@@ -26,7 +26,8 @@ comma   := ,
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Werror
 BASE     := -std=c11 $(WARN) -Iinclude -I. -MMD -MP
-SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+# (GCC warns of conversions that its own instrumentation makes.)
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -Wno-conversion)
 # The core is freestanding: no libc header, no libc call.
 CORE_FLAGS := -ffreestanding -fno-stack-protector
 HOST_FLAGS := -D_GNU_SOURCE
