@@ -452,11 +452,18 @@ static const struct insn *chain_to(struct cpu *c, const struct insn *insn)
 	return insn;
 }
 
+/* Does the code segment end before the last of these bytes at EIP?  One of 4 GiB has no end: it wraps. */
+static bool past_limit(const struct cpu *c, uint32_t bytes)
+{
+	uint32_t limit = c->seg[CPU_CS].limit;
+
+	return limit != 0xFFFFFFFFu && (c->eip > limit || bytes - 1 > limit - c->eip);
+}
+
 const struct insn *find_block(struct cpu *c, unsigned extra)
 {
 	unsigned mode = (c->mode | extra) & KEY_MODE;
-	const struct cpu_segment *cs = &c->seg[CPU_CS];
-	uint32_t linear = cs->base + c->eip;
+	uint32_t linear = c->seg[CPU_CS].base + c->eip;
 	struct block *b;
 
 	c->block_eip = c->eip;
@@ -465,19 +472,19 @@ const struct insn *find_block(struct cpu *c, unsigned extra)
 		if (likely(j->key == ((uint64_t)linear << 32 | c->jump_key)))
 			return chain_to(c, j->insn);
 	}
-	if (!(mode & MODE_FLAT) && c->eip > cs->limit) {
+	if (past_limit(c, 1)) {
 		fault(c, EXC_GP, 0);
 		return NULL;
 	}
 	b = block_here(c, linear, mode);
 	/* A segment's end inside the block: one instruction at a time finds the one that crosses it. */
-	if (b && !(mode & MODE_FLAT) && b->bytes - 1u > cs->limit - c->eip && !(mode & MODE_STEP)) {
+	if (b && !(mode & MODE_STEP) && past_limit(c, b->bytes)) {
 		mode |= MODE_STEP;
 		b = block_here(c, linear, mode);
 	}
 	if (!b)
 		return NULL;
-	if (!(mode & MODE_FLAT) && b->bytes - 1u > cs->limit - c->eip) {
+	if (past_limit(c, b->bytes)) {
 		fault(c, EXC_GP, 0);
 		return NULL;
 	}
