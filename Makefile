@@ -148,7 +148,7 @@ san-tests:
 	+@$(MAKE) --no-print-directory SAN=1 BUILD=$(BUILD)/san $(SAN_BIN)
 
 test: all $(TEST_BIN) $(if $(SAN),,san-tests)
-	+@BUILD=$(BUILD) CC='$(CC)' MAKE='$(MAKE)' tools/runtests $(if $(T),-T '$(T)') \
+	+@BUILD=$(BUILD) CC='$(CC)' MAKE='$(MAKE)' tools/runtests -t 1500 $(if $(T),-T '$(T)') \
 		$(TEST_BIN) $(TEST_SH) $(if $(SAN),,$(SAN_BIN) $(VALGRIND))
 
 # ---- 6. Installing -------------------------------------------------------------------------------

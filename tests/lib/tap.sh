@@ -6,9 +6,13 @@
 #   skip NAME REASON            one result that cannot be had here
 #   skip_all REASON             none can
 #
-# $tmp is the test's own folder; the runner removes it.
+# $tmp is the test's own folder; it is removed afterwards.
 set -u
-tmp=${TMPDIR:?run by tools/runtests, or set TMPDIR}
+tmp=${TMPDIR-}
+if [ -z "$tmp" ]; then # run by hand
+	tmp=$(mktemp -d)
+	trap 'rm -rf "$tmp"' EXIT
+fi
 build=${BUILD:-build}
 number=0
 
