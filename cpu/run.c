@@ -153,6 +153,7 @@ enum { DR6_BS = 1u << 14 };
 static bool deliver(struct cpu *c)
 {
 	c->inhibit = c->inhibit_debug = false;
+	c->debug_hits = 0; /* of an instruction that did not happen */
 	c->events &= ~(uint32_t)EV_INHIBIT;
 	c->patch = NULL;
 	if (deliver_exception(c)) {
