@@ -181,6 +181,9 @@ bool mem_write(struct cpu *c, uint32_t linear, const void *buf, unsigned bytes, 
 		q = find_page(c, linear + first, user, UM_WRITE);
 	if (q.backing == NONE)
 		return false;
+	/* The first page may be a table on the way to the second, tracked since it was translated itself. */
+	if (first < bytes && p.backing == RAM)
+		p.backing = TABLE;
 	write_in_page(c, &p, buf, first);
 	if (first < bytes)
 		write_in_page(c, &q, (const uint8_t *)buf + first, bytes - first);

@@ -17,7 +17,7 @@
 
 #include "vmm/vmm.h"
 
-#define DEFAULT_TABLES 1024u  /* 16 MiB of shadow tables at most */
+#define DEFAULT_TABLES 1024u  /* 20 MiB of shadow tables at most */
 #define DEFAULT_ROOTS 64u
 #define DEFAULT_PREFETCH 8u
 #define TSC_HZ 1000000000u    /* the guest's time stamp counts nanoseconds */

@@ -25,8 +25,13 @@
 static bool same_state(const struct cpu_state *a, const struct cpu_state *b)
 {
 	return memcmp(a->gpr, b->gpr, sizeof a->gpr) == 0 && a->eip == b->eip && a->eflags == b->eflags &&
-	       memcmp(a->seg, b->seg, sizeof a->seg) == 0 && a->cr0 == b->cr0 && a->cr2 == b->cr2 &&
-	       a->cr3 == b->cr3 && a->cr4 == b->cr4 && memcmp(a->dr, b->dr, sizeof a->dr) == 0 &&
+	       memcmp(a->seg, b->seg, sizeof a->seg) == 0 && memcmp(&a->ldtr, &b->ldtr, sizeof a->ldtr) == 0 &&
+	       memcmp(&a->tr, &b->tr, sizeof a->tr) == 0 && a->gdtr.base == b->gdtr.base &&
+	       a->gdtr.limit == b->gdtr.limit && a->idtr.base == b->idtr.base &&
+	       a->idtr.limit == b->idtr.limit && a->sysenter_cs == b->sysenter_cs &&
+	       a->sysenter_esp == b->sysenter_esp && a->sysenter_eip == b->sysenter_eip &&
+	       a->cr0 == b->cr0 && a->cr2 == b->cr2 && a->cr3 == b->cr3 && a->cr4 == b->cr4 &&
+	       memcmp(a->dr, b->dr, sizeof a->dr) == 0 &&
 	       memcmp(a->fxsave, b->fxsave, sizeof a->fxsave) == 0 && !a->halted && !b->halted;
 }
 

@@ -185,6 +185,68 @@ static void a_store_into_a_page_table_and_invlpg(void **state)
 	each(write_a_page_table);
 }
 
+/* The guest stores a word, loads one, reloads CR3. */
+static void run_next(struct rig *rig, const uint8_t *code, size_t bytes)
+{
+	rig->cpu->halted = false;
+	rig_load(rig, code, bytes);
+	expect_halt(rig);
+}
+static void guest_store(struct rig *rig, uint32_t at, uint32_t value)
+{
+	uint8_t code[] = { 0xC7, 0x05, 0, 0, 0, 0, 0, 0, 0, 0, 0xF4 };
+
+	memcpy(code + 2, &at, 4);
+	memcpy(code + 6, &value, 4);
+	run_next(rig, code, sizeof(code));
+}
+static uint32_t guest_load(struct rig *rig, uint32_t at)
+{
+	uint8_t code[] = { 0xA1, 0, 0, 0, 0, 0xF4 };
+
+	memcpy(code + 1, &at, 4);
+	run_next(rig, code, sizeof(code));
+	return gpr(rig)[CPU_EAX];
+}
+static void reload_cr3(struct rig *rig)
+{
+	static const uint8_t code[] = { 0x0F, 0x20, 0xD8, 0x0F, 0x22, 0xD8, 0xF4 };
+
+	run_next(rig, code, sizeof(code));
+}
+
+/* A page table left out of step comes back into step while a store from its last bytes into a page that it
+ * maps is half translated: those bytes are a table's after all. */
+static void store_across_out_of_a_table(struct rig *rig)
+{
+	enum { TABLE = 0x300000, ALIAS = 0x3FF000, MAPPED = 0x400000, LAST = 0x7FF000 };
+	const uint32_t pde = RIG_TABLES + 4;
+
+	rig_paging(rig);
+	rig_set_word(rig, 0x250000, 0x11111111);
+	rig_set_word(rig, 0x260000, 0x22222222);
+	guest_store(rig, RIG_TABLES + 0x1000 + ALIAS / 0x1000 * 4, TABLE | 7);
+	guest_store(rig, TABLE, 0x240000 | 7);
+	guest_store(rig, TABLE + 0xFFC, 0x250000 | 7);
+	guest_store(rig, pde, TABLE | 7);
+	reload_cr3(rig);
+	assert_int_equal(guest_load(rig, LAST), 0x11111111);
+	for (unsigned n = 0; n < 8; n++) /* until it is left to itself */
+		guest_store(rig, ALIAS + 0x400 + 4 * n, 0x240000 | 7);
+	assert_false(um_is_tracked(rig->um, TABLE >> 12));
+	guest_store(rig, pde, 0);
+	guest_store(rig, pde, TABLE | 7);
+	guest_store(rig, ALIAS + 0xFFE, 0x12340026);
+	assert_int_equal(rig_word(rig, 0x240000) & 0xFFFF, 0x1234);
+	reload_cr3(rig);
+	assert_int_equal(guest_load(rig, LAST), 0x22222222);
+}
+static void a_store_out_of_a_page_table_into_a_page_it_maps(void **state)
+{
+	(void)state;
+	each(store_across_out_of_a_table);
+}
+
 /* ---- Devices -------------------------------------------------------------------------------- */
 
 static void device_access(struct rig *rig)
@@ -404,6 +466,7 @@ int main(void)
 		cmocka_unit_test(a_push_that_faults_leaves_the_stack_pointer),
 		cmocka_unit_test(accessed_on_reading_dirty_on_the_first_write),
 		cmocka_unit_test(a_store_into_a_page_table_and_invlpg),
+		cmocka_unit_test(a_store_out_of_a_page_table_into_a_page_it_maps),
 		cmocka_unit_test(device_memory_sees_each_access_once_in_its_size),
 		cmocka_unit_test(a_push_from_a_device_to_nowhere_faults),
 		cmocka_unit_test(segment_limits_and_expand_down),

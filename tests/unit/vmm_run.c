@@ -148,6 +148,13 @@ static void a_loop_that_counts_is_left_to_the_watchdog(void **state)
 	EXPECT_END("\x31\xC0\x31\xD2\x0F\x31\x31\xC0\x31\xD2\xEB\xF6", VM_STUCK, "watchdog"); /* rdtsc */
 }
 
+static void a_loop_that_counts_in_a_system_register_is_not_proven_endless(void **state)
+{
+	(void)state;
+	/* mov $0x175, %ecx (SYSENTER_ESP); rdmsr; inc %eax; wrmsr; xor %eax, %eax; jmp */
+	EXPECT_END("\xB9\x75\x01\x00\x00\x0F\x32\x40\x0F\x30\x31\xC0\xEB\xF7", VM_STUCK, "watchdog");
+}
+
 static void without_a_watchdog_a_counting_loop_goes_on(void **state)
 {
 	struct little l;
@@ -450,6 +457,7 @@ int main(void)
 		cmocka_unit_test(halted_with_interrupts_off_is_stuck),
 		cmocka_unit_test(endless_loops_with_interrupts_off_are_proven),
 		cmocka_unit_test(a_loop_that_counts_is_left_to_the_watchdog),
+		cmocka_unit_test(a_loop_that_counts_in_a_system_register_is_not_proven_endless),
 		cmocka_unit_test(without_a_watchdog_a_counting_loop_goes_on),
 		cmocka_unit_test(a_reset_ends_or_loads_again),
 		cmocka_unit_test(an_image_that_is_gone_at_reset_ends_the_run),
