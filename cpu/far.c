@@ -51,7 +51,7 @@ static void enter_code(struct cpu *c, const struct code_target *t, unsigned cpl)
 {
 	load_cs(c, t->selector, t->lo, t->hi, cpl);
 	c->eip = t->offset;
-	mode_changed(c);
+	ring_changed(c);
 }
 
 /* Read what `selector` names for a jump or a call.  True with *type = S and type. */
@@ -199,7 +199,7 @@ static bool call_inner(struct cpu *c, const struct code_target *gate, struct cod
 
 	if (!read_inner_stack(c, cpl, &selector, &esp) || !check_stack_segment(c, selector, cpl, EXC_TS, &ss))
 		return false;
-	s = other_stack(ss, esp, cpl);
+	s = other_stack(&ss, esp, cpl);
 	if (!stack_room(&s, params + 4, size))
 		return fault(c, EXC_SS, sel_error(selector));
 	if (!code_within_limit(t))
@@ -287,7 +287,7 @@ static bool return_outer(struct cpu *c, struct code_target *t, unsigned opsize, 
 	unsigned cpl = sel_rpl(t->selector);
 	struct cpu_segment ss;
 	struct stack outer;
-	uint32_t mask = c->seg[CPU_SS].attr & ATTR_DB ? 0xFFFFFFFFu : 0xFFFFu;
+	uint32_t mask = stack_mask_of(&c->seg[CPU_SS]);
 	uint32_t at = c->gpr[CPU_ESP] + above, esp;
 	uint16_t selector, half;
 
@@ -306,13 +306,13 @@ static bool return_outer(struct cpu *c, struct code_target *t, unsigned opsize, 
 		return fault(c, EXC_GP, 0);
 	if (!write_accessed(c, t->selector, &t->hi))
 		return false;
-	outer = other_stack(ss, esp + release, cpl);
+	outer = other_stack(&ss, esp + release, cpl);
 	c->gpr[CPU_ESP] = stack_pointer(c, &outer);
 	c->seg[CPU_SS] = ss;
 	load_cs(c, t->selector, t->lo, t->hi, cpl);
 	c->eip = t->offset;
 	drop_inner_segments(c);
-	mode_changed(c);
+	ring_changed(c);
 	return true;
 }
 

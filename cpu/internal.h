@@ -151,6 +151,7 @@ struct cpu {
 	struct tlb_entry *tlb; /* of the current privilege: tlbs[cpl == 3] */
 	struct jump *jumps;  /* block.h: blocks by linear address */
 	uint32_t jump_key;   /* generation and mode that a jump must agree with */
+	uint8_t flat_all;    /* run.c: bit per flat segment, CS too */
 	uint8_t flat_segs;   /* bit per segment register: base 0, limit 4 GiB, readable and writable */
 	bool no_tags;        /* TLB off: data breakpoints, alignment checks, or the option */
 	bool align_check;    /* CR0.AM, EFLAGS.AC, CPL 3 */
@@ -247,6 +248,9 @@ void set_halted(struct cpu *c);
 void set_inhibit(struct cpu *c);
 /* After any change of CPL, a segment register, CR0.AM/PE, DR7 (flags_changed() is for EFLAGS). */
 void mode_changed(struct cpu *c);
+/* ... after a change of nothing but CS, SS and CPL; of nothing but DS, ES, FS or GS. */
+void ring_changed(struct cpu *c);
+void data_segment_changed(struct cpu *c, unsigned seg);
 static inline uint32_t insn_eip(const struct cpu *c, const struct insn *i) { return c->block_eip + i->off; }
 static inline uint32_t next_eip(const struct cpu *c, const struct insn *i)
 {
@@ -255,9 +259,21 @@ static inline uint32_t next_eip(const struct cpu *c, const struct insn *i)
 
 /* segment.c: loads in real, protected and V86 mode with all checks (SDM vol. 3, 5.5-5.7) */
 bool load_segment(struct cpu *c, unsigned seg, uint16_t selector);    /* MOV/POP/LxS to ES, SS, DS, FS, GS */
-bool read_descriptor(struct cpu *c, uint16_t selector, uint32_t *lo, uint32_t *hi, enum vector vector);
 void set_segment_real(struct cpu *c, unsigned seg, uint16_t selector);
-struct cpu_segment unpack_descriptor(uint16_t selector, uint32_t lo, uint32_t hi);
+/* What a descriptor makes of a segment register. */
+static inline struct cpu_segment unpack_descriptor(uint16_t selector, uint32_t lo, uint32_t hi)
+{
+	struct cpu_segment s = {
+		.selector = selector,
+		.attr = (uint16_t)((hi >> 8) & 0xF0FF),
+		.base = (lo >> 16) | (hi & 0xFF) << 16 | (hi & 0xFF000000),
+		.limit = (lo & 0xFFFF) | (hi & 0xF0000),
+	};
+
+	if (s.attr & 1u << 15 /* G */)
+		s.limit = s.limit << 12 | 0xFFF;
+	return s;
+}
 
 /* far.c */
 bool far_jump(struct cpu *c, uint16_t selector, uint32_t offset, uint32_t return_eip, unsigned opsize);

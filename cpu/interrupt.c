@@ -106,7 +106,7 @@ static bool switch_stack(struct cpu *c, unsigned cpl, struct stack *s)
 
 	if (!read_inner_stack(c, cpl, &selector, &esp) || !check_stack_segment(c, selector, cpl, EXC_TS, &ss))
 		return false;
-	*s = other_stack(ss, esp, cpl);
+	*s = other_stack(&ss, esp, cpl);
 	return true;
 }
 
@@ -187,7 +187,7 @@ static bool deliver_gate(struct cpu *c, const struct event *e, const struct gate
 {
 	unsigned size = g->type & SYS_32BIT ? 4 : 2, items = 3 + e->has_error, cpl = 0;
 	bool v86 = in_v86(c), interrupt = (g->type & ~(unsigned)SYS_32BIT) == SYS_INT16, inner;
-	uint32_t lo, hi;
+	uint32_t lo = 0, hi = 0;
 	struct stack s;
 
 	if (!read_handler(c, g, &lo, &hi, &cpl))
@@ -219,8 +219,8 @@ static bool deliver_gate(struct cpu *c, const struct event *e, const struct gate
 				c->seg[n] = (struct cpu_segment){ .selector = 0 };
 	load_cs(c, g->selector, lo, hi, cpl);
 	c->eip = g->offset;
-	set_eflags(c, 0, FL_TF | FL_NT | FL_RF | FL_VM | (interrupt ? FL_IF : 0u));
-	mode_changed(c);
+	set_eflags(c, 0, FL_TF | FL_NT | FL_RF | FL_VM | (interrupt ? FL_IF : 0u)); /* VM: looks at all segments */
+	ring_changed(c);
 	return true;
 }
 

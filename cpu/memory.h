@@ -138,10 +138,20 @@ bool seg_probe_write(struct cpu *c, unsigned seg, uint32_t offset, unsigned byte
 #define DEFINE_LIN_ACCESS(bits, type)                                                                  \
 	static inline bool lin_read##bits(struct cpu *c, uint32_t linear, unsigned access, type *value) \
 	{                                                                                              \
+		const struct tlb_entry *t = tlb_at(c->tlbs[!!(access & UM_USER)], linear);             \
+		if (likely(t->read == tlb_page(linear, bits / 8))) {                                   \
+			memcpy(value, tlb_host(t, linear), bits / 8);                                  \
+			return true;                                                                   \
+		}                                                                                      \
 		return mem_read(c, linear, value, bits / 8, access & UM_USER);                         \
 	}                                                                                              \
 	static inline bool lin_write##bits(struct cpu *c, uint32_t linear, unsigned access, type value) \
 	{                                                                                              \
+		const struct tlb_entry *t = tlb_at(c->tlbs[!!(access & UM_USER)], linear);             \
+		if (likely(t->write == tlb_page(linear, bits / 8))) {                                  \
+			memcpy(tlb_host(t, linear), &value, bits / 8);                                 \
+			return true;                                                                   \
+		}                                                                                      \
 		return mem_write(c, linear, &value, bits / 8, access & UM_USER);                       \
 	}
 DEFINE_LIN_ACCESS(8, uint8_t)

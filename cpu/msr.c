@@ -242,7 +242,7 @@ enum run op_sysenter(struct cpu *c, const struct insn *i)
 	c->eip = c->sysenter_eip;
 	set_cpl(c, 0);
 	set_eflags(c, 0, FL_VM | FL_IF | FL_RF);
-	mode_changed(c);
+	ring_changed(c);
 	return RUN_BLOCK;
 }
 
@@ -258,6 +258,6 @@ enum run op_sysexit(struct cpu *c, const struct insn *i)
 	c->gpr[CPU_ESP] = c->gpr[CPU_ECX];
 	c->eip = c->gpr[CPU_EDX];
 	set_cpl(c, 3);
-	mode_changed(c);
+	ring_changed(c);
 	return RUN_BLOCK;
 }

@@ -84,39 +84,61 @@ static bool is_flat(const struct cpu *c, unsigned seg)
 	return !protected || seg == CPU_CS || (s->attr & (SEG_P | SEG_CODE | SEG_DOWN | SEG_RW)) == (SEG_P | SEG_RW);
 }
 
-static uint8_t flat_segments(const struct cpu *c)
+/* c->flat_all's bit of one segment. */
+static void note_flatness(struct cpu *c, unsigned seg)
 {
-	uint8_t flat = 0;
+	uint8_t bit = (uint8_t)(1u << seg);
 
-	if (c->options & CPU_OPT_FLAT)
-		for (unsigned seg = CPU_ES; seg <= CPU_GS; seg++)
-			if (is_flat(c, seg))
-				flat |= (uint8_t)(1u << seg);
-	return flat;
+	c->flat_all &= (uint8_t)~bit;
+	if (c->options & CPU_OPT_FLAT && is_flat(c, seg))
+		c->flat_all |= bit;
 }
 
-void mode_changed(struct cpu *c)
+/* Everything that follows from flat_all, CS.D, SS.B, CPL, flags and control registers. */
+static void derive_mode(struct cpu *c)
 {
 	const uint8_t all = 1u << CPU_ES | 1u << CPU_CS | 1u << CPU_SS | 1u << CPU_DS;
 	bool big = c->seg[CPU_CS].attr & SEG_DB, big_stack = c->seg[CPU_SS].attr & SEG_DB;
-	bool step = c->flags & FL_TF || any_breakpoint(c), user = c->cpl == 3;
-	uint8_t flat = flat_segments(c);
+	bool breakpoints = any_breakpoint(c), step = c->flags & FL_TF || breakpoints, user = c->cpl == 3;
 	bool no_tags;
 
-	c->flags_seen = c->flags;
 	c->mode = (uint8_t)((big ? MODE_CODE32 : 0) | (big_stack ? MODE_STACK32 : 0) |
-	                    (big && big_stack && (flat & all) == all ? MODE_FLAT : 0) |
+	                    (big && big_stack && (c->flat_all & all) == all ? MODE_FLAT : 0) |
 	                    (step ? MODE_STEP : 0) | (user ? MODE_USER : 0));
 	/* Data accesses through CS need its type checked. */
-	c->flat_segs = flat & (uint8_t)~(1u << CPU_CS);
+	c->flat_segs = c->flat_all & (uint8_t)~(1u << CPU_CS);
 	c->events = (c->events & ~(uint32_t)EV_STEP) | (step ? EV_STEP : 0u);
 	c->align_check = user && c->flags & FL_AC && c->cr0 & CR0_AM;
-	no_tags = c->align_check || watches_data(c) || !(c->options & CPU_OPT_TLB);
+	no_tags = c->align_check || (breakpoints && watches_data(c)) || !(c->options & CPU_OPT_TLB);
 	if (no_tags && !c->no_tags)
 		tlb_flush(c);
 	c->no_tags = no_tags;
 	c->tlb = c->tlbs[user];
 	jumps_set_mode(c);
+}
+
+void mode_changed(struct cpu *c)
+{
+	c->flags_seen = c->flags;
+	for (unsigned seg = CPU_ES; seg <= CPU_GS; seg++)
+		note_flatness(c, seg);
+	derive_mode(c);
+}
+
+void ring_changed(struct cpu *c)
+{
+	note_flatness(c, CPU_CS);
+	note_flatness(c, CPU_SS);
+	derive_mode(c);
+}
+
+void data_segment_changed(struct cpu *c, unsigned seg)
+{
+	uint8_t old = c->flat_all;
+
+	note_flatness(c, seg);
+	if (c->flat_all != old)
+		derive_mode(c);
 }
 
 void flags_changed(struct cpu *c)

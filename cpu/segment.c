@@ -2,7 +2,7 @@
 /*
  * cpu/segment.c - segment registers and the descriptors behind them.
  *
- *   1. Descriptors     reading, unpacking, the accessed bit
+ *   1. Descriptors     the accessed bit (reading and unpacking are in system.h)
  *   2. Loads           data segments, stacks, code; real and virtual-8086 mode
  *   3. Instructions    MOV, PUSH, POP of segment registers; LDS and its kind
  *   4. Questions       LAR, LSL, VERR, VERW, ARPL
@@ -14,57 +14,10 @@
 
 /* ---- 1. Descriptors ------------------------------------------------------------------------- */
 
-struct cpu_segment unpack_descriptor(uint16_t selector, uint32_t lo, uint32_t hi)
-{
-	struct cpu_segment s = {
-		.selector = selector,
-		.attr = (uint16_t)((hi >> 8) & 0xF0FF),
-		.base = (lo >> 16) | (hi & 0xFF) << 16 | (hi & 0xFF000000),
-		.limit = (lo & 0xFFFF) | (hi & 0xF0000),
-	};
-
-	if (s.attr & ATTR_G)
-		s.limit = s.limit << 12 | 0xFFF;
-	return s;
-}
-
-/* Linear address of the descriptor, if its table has it. */
-static bool find_descriptor(const struct cpu *c, uint16_t selector, uint32_t *linear)
-{
-	uint32_t base = c->gdtr.base, limit = c->gdtr.limit;
-
-	if (selector & SEL_TI) {
-		if (!c->ldtr.attr)
-			return false;
-		base = c->ldtr.base;
-		limit = c->ldtr.limit;
-	}
-	if ((selector | 7u) > limit)
-		return false;
-	*linear = base + (selector & 0xFFF8u);
-	return true;
-}
-
-bool read_descriptor(struct cpu *c, uint16_t selector, uint32_t *lo, uint32_t *hi, enum vector vector)
-{
-	uint32_t linear;
-	uint64_t both;
-
-	if (unlikely(!find_descriptor(c, selector, &linear)))
-		return fault(c, vector, sel_error(selector));
-	if (unlikely(!lin_read64(c, linear, 0, &both)))
-		return false;
-	*lo = (uint32_t)both;
-	*hi = (uint32_t)(both >> 32);
-	return true;
-}
-
-bool write_accessed(struct cpu *c, uint16_t selector, uint32_t *hi)
+bool mark_accessed(struct cpu *c, uint16_t selector, uint32_t *hi)
 {
 	uint32_t linear;
 
-	if (likely(*hi & DESC_ACCESSED))
-		return true;
 	if (!find_descriptor(c, selector, &linear))
 		return true; /* cannot be: it has just been read */
 	*hi |= DESC_ACCESSED;
@@ -94,7 +47,10 @@ static void put_segment_real(struct cpu *c, unsigned seg, uint16_t selector)
 void set_segment_real(struct cpu *c, unsigned seg, uint16_t selector)
 {
 	put_segment_real(c, seg, selector);
-	mode_changed(c);
+	if (seg == CPU_SS || seg == CPU_CS)
+		ring_changed(c);
+	else
+		data_segment_changed(c, seg);
 }
 
 bool check_stack_segment(struct cpu *c, uint16_t selector, unsigned cpl, enum vector vector,
@@ -145,7 +101,10 @@ bool load_segment(struct cpu *c, unsigned seg, uint16_t selector)
 	else if (seg == CPU_SS ? !check_stack_segment(c, selector, c->cpl, EXC_GP, &c->seg[seg])
 	                       : !check_data_segment(c, selector, EXC_GP, &c->seg[seg]))
 		return false;
-	mode_changed(c);
+	if (seg == CPU_SS)
+		ring_changed(c);
+	else
+		data_segment_changed(c, seg);
 	return true;
 }
 
@@ -153,6 +112,12 @@ void load_cs(struct cpu *c, uint16_t selector, uint32_t lo, uint32_t hi, unsigne
 {
 	c->seg[CPU_CS] = unpack_descriptor((uint16_t)((selector & 0xFFFC) | cpl), lo, hi);
 	set_cpl(c, cpl);
+}
+
+static void drop_segment(struct cpu *c, unsigned seg)
+{
+	c->seg[seg] = (struct cpu_segment){ .selector = 0 };
+	data_segment_changed(c, seg);
 }
 
 /* After a return to an outer ring: what the outer ring may not use becomes null (SDM vol. 2, RET). */
@@ -165,7 +130,7 @@ void drop_inner_segments(struct cpu *c)
 		bool conforming = (s->attr & (ATTR_CODE | ATTR_CONFORMING)) == (ATTR_CODE | ATTR_CONFORMING);
 
 		if (s->attr && !conforming && attr_dpl(s) < c->cpl)
-			*s = (struct cpu_segment){ .selector = 0 };
+			drop_segment(c, data[n]);
 	}
 }
 
@@ -227,7 +192,7 @@ enum run op_mov_from_sreg(struct cpu *c, const struct insn *i)
 /* The 32-bit form moves ESP by four and writes two bytes, as recent processors do (SDM vol. 2, PUSH). */
 enum run op_push_sreg(struct cpu *c, const struct insn *i)
 {
-	uint32_t mask = c->seg[CPU_SS].attr & ATTR_DB ? 0xFFFFFFFFu : 0xFFFFu;
+	uint32_t mask = stack_mask_of(&c->seg[CPU_SS]);
 
 	if (!seg_write16(c, CPU_SS, (c->gpr[CPU_ESP] - i->opsize) & mask, c->seg[i->reg].selector))
 		return faulted(c, i);
@@ -237,7 +202,7 @@ enum run op_push_sreg(struct cpu *c, const struct insn *i)
 
 enum run op_pop_sreg(struct cpu *c, const struct insn *i)
 {
-	uint32_t mask = c->seg[CPU_SS].attr & ATTR_DB ? 0xFFFFFFFFu : 0xFFFFu, esp = c->gpr[CPU_ESP];
+	uint32_t mask = stack_mask_of(&c->seg[CPU_SS]), esp = c->gpr[CPU_ESP];
 	uint8_t mode = c->mode;
 	uint16_t selector;
 

@@ -8,15 +8,10 @@
 #include "cpu/block.h"
 #include "cpu/system.h"
 
-static uint32_t stack_mask_of(const struct cpu *c)
-{
-	return c->seg[CPU_SS].attr & ATTR_DB ? 0xFFFFFFFFu : 0xFFFFu;
-}
-
 enum run op_pushf(struct cpu *c, const struct insn *i)
 {
 	uint32_t image = get_eflags(c) & ~(uint32_t)(FL_VM | FL_RF);
-	uint32_t at = (c->gpr[CPU_ESP] - i->opsize) & stack_mask_of(c);
+	uint32_t at = (c->gpr[CPU_ESP] - i->opsize) & stack_mask_of(&c->seg[CPU_SS]);
 
 	if (in_v86(c) && io_privilege(c) < 3)
 		return raise_error(c, i, EXC_GP, 0);

@@ -62,6 +62,47 @@ static inline bool sel_null(uint16_t selector) { return !(selector & 0xFFFC); }
 static inline unsigned sel_rpl(uint16_t selector) { return selector & 3; }
 enum { SEL_TI = 4 };
 
+/* Linear address of the descriptor, if its table has it. */
+static inline bool find_descriptor(const struct cpu *c, uint16_t selector, uint32_t *linear)
+{
+	uint32_t base = c->gdtr.base, limit = c->gdtr.limit;
+
+	*linear = 0;
+	if (selector & SEL_TI) {
+		if (!c->ldtr.attr)
+			return false;
+		base = c->ldtr.base;
+		limit = c->ldtr.limit;
+	}
+	if ((selector | 7u) > limit)
+		return false;
+	*linear = base + (selector & 0xFFF8u);
+	return true;
+}
+
+/* Read it, with supervisor rights; `vector` with the selector when it is beyond its table's limit. */
+static inline bool read_descriptor(struct cpu *c, uint16_t selector, uint32_t *lo, uint32_t *hi, enum vector vector)
+{
+	uint32_t linear;
+	uint64_t both = 0;
+	bool found = find_descriptor(c, selector, &linear);
+
+	if (unlikely(!found || !lin_read64(c, linear, 0, &both))) {
+		*lo = *hi = 0;
+		return found ? false : fault(c, vector, sel_error(selector));
+	}
+	*lo = (uint32_t)both;
+	*hi = (uint32_t)(both >> 32);
+	return true;
+}
+
+bool mark_accessed(struct cpu *c, uint16_t selector, uint32_t *hi); /* segment.c */
+/* Set the accessed bit of the descriptor just read, in memory and in *hi, if it is clear. */
+static inline bool write_accessed(struct cpu *c, uint16_t selector, uint32_t *hi)
+{
+	return likely(*hi & DESC_ACCESSED) || mark_accessed(c, selector, hi);
+}
+
 static inline unsigned attr_dpl(const struct cpu_segment *s) { return (s->attr & ATTR_DPL) >> 5; }
 
 /* May [offset, offset + bytes) be accessed?  Limits only (SDM vol. 3, 5.3). */
@@ -86,28 +127,70 @@ struct stack {
 	unsigned access; /* 0 or UM_USER: the privilege it is written with */
 };
 
+static inline uint32_t stack_mask_of(const struct cpu_segment *ss)
+{
+	return ss->attr & ATTR_DB ? 0xFFFFFFFFu : 0xFFFFu;
+}
+
+/* A stack on segment `ss` at `esp`, for code of privilege `cpl`. */
+static inline struct stack other_stack(const struct cpu_segment *ss, uint32_t esp, unsigned cpl)
+{
+	return (struct stack){ *ss, esp, stack_mask_of(ss), cpl == 3 ? UM_USER : 0 };
+}
+/* The current stack, with the current privilege. */
+static inline struct stack current_stack(const struct cpu *c)
+{
+	return other_stack(&c->seg[CPU_SS], c->gpr[CPU_ESP], c->cpl);
+}
+
+/* Push one item of 2 or 4 bytes: memory faults only, the caller has asked stack_room(). */
+static inline bool stack_push(struct cpu *c, struct stack *s, unsigned size, uint32_t value)
+{
+	uint32_t linear = s->ss.base + ((s->sp - size) & s->mask);
+
+	if (size == 2 ? !lin_write16(c, linear, s->access, (uint16_t)value)
+	              : !lin_write32(c, linear, s->access, value))
+		return false;
+	s->sp -= size;
+	return true;
+}
+
+/* What ESP becomes: a 16-bit stack leaves the upper half alone. */
+static inline uint32_t stack_pointer(const struct cpu *c, const struct stack *s)
+{
+	return (c->gpr[CPU_ESP] & ~s->mask) | (s->sp & s->mask);
+}
+
+/* The `n`th item (0 = top) of the current stack, #SS(0) beyond it. */
+static inline bool stack_peek(struct cpu *c, unsigned n, unsigned size, uint32_t *value)
+{
+	uint32_t offset = (c->gpr[CPU_ESP] + n * size) & stack_mask_of(&c->seg[CPU_SS]);
+	uint16_t half;
+
+	if (size == 4)
+		return seg_read32(c, CPU_SS, offset, value);
+	if (!seg_read16(c, CPU_SS, offset, &half))
+		return false;
+	*value = half;
+	return true;
+}
+
+static inline void stack_drop(struct cpu *c, uint32_t bytes)
+{
+	uint32_t mask = stack_mask_of(&c->seg[CPU_SS]), esp = c->gpr[CPU_ESP];
+
+	c->gpr[CPU_ESP] = (esp & ~mask) | ((esp + bytes) & mask);
+}
+
 /* ---- 4. The index --------------------------------------------------------------------------- */
 
 /* stack.c */
-/* The current stack, with the current privilege. */
-struct stack current_stack(const struct cpu *c);
-/* A stack on segment `ss` at `esp`, for code of privilege `cpl`. */
-struct stack other_stack(struct cpu_segment ss, uint32_t esp, unsigned cpl);
 /* Is there room for `count` items of `size` bytes?  Records nothing. */
 bool stack_room(const struct stack *s, unsigned count, unsigned size);
-/* Push one item of 2 or 4 bytes: memory faults only, the caller has asked stack_room(). */
-bool stack_push(struct cpu *c, struct stack *s, unsigned size, uint32_t value);
-/* What ESP becomes: a 16-bit stack leaves the upper half alone. */
-uint32_t stack_pointer(const struct cpu *c, const struct stack *s);
-/* The `n`th item (0 = top) of the current stack, #SS(0) beyond it; and the pop of n bytes. */
-bool stack_peek(struct cpu *c, unsigned n, unsigned size, uint32_t *value);
-void stack_drop(struct cpu *c, uint32_t bytes);
 
 /* segment.c */
 /* The caller calls mode_changed(). */
 static inline void set_cpl(struct cpu *c, unsigned cpl) { c->cpl = (uint8_t)cpl; }
-/* Set the accessed bit of the descriptor just read, in memory and in *hi, if it is clear. */
-bool write_accessed(struct cpu *c, uint16_t selector, uint32_t *hi);
 /* CS and CPL, everything checked. The caller calls mode_changed(). */
 void load_cs(struct cpu *c, uint16_t selector, uint32_t lo, uint32_t hi, unsigned cpl);
 /* The protection checks of loading a segment register, and what it becomes (SDM vol. 2, MOV; vol. 3, 5.6-5.7).
