@@ -46,7 +46,7 @@ VM_SRC   := $(filter-out $(if $(filter x86_64,$(HOST)),cpu/fpu_host_none.c,$(HOS
 CLI_SRC  := $(wildcard cli/*.c)
 LIB_SRC  := $(wildcard tests/lib/*.c tests/lib/*.S)
 TEST_SRC := $(wildcard tests/unit/*.c tests/access/*.c tests/differential/*.c tests/guests/*.c tests/cli/*.c)
-TEST_SH  := $(wildcard tests/*/*.sh)
+TEST_SH  := $(filter-out tests/lib/%,$(wildcard tests/*/*.sh))
 BENCH_SRC := $(wildcard bench/*.c)
 
 obj       = $(addprefix $(BUILD)/,$(addsuffix .o,$(basename $(1))))
