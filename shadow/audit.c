@@ -7,7 +7,8 @@
  *   3. Tables           one after the other
  *   4. um_audit
  *
- * What is compared with guest memory is what must be in step: live tables, tracked mode, not unsync.
+ * What is compared with guest memory is what must be in step: live tables, tracked mode, not
+ * unsync.
  */
 #include "audit.h"
 
@@ -103,7 +104,8 @@ static bool check_window_slot(struct audit *a, const struct table *t, unsigned i
 	return true;
 }
 
-/* Told mode: the guest's entry may have changed unannounced; the child must fit its parent all the same. */
+/* Told mode: the guest's entry may have changed unannounced; the child must fit its parent all the
+ * same. */
 static bool check_child_told(struct audit *a, const struct table *t, const struct table *child)
 {
 	if (level_of(child) + 1 != level_of(t) ||
@@ -204,7 +206,7 @@ static bool check_table(struct audit *a, const struct table *t)
 
 /* ---- 4. um_audit ---------------------------------------------------------------------------- */
 
-/* Field by field: whole structures would be calls of memset and memcpy, which are not ours to call. */
+/* Field by field: a whole structure may become a call of memset, which is not ours to call. */
 static void forget_violation(struct um_violation *v)
 {
 	v->invariant = 0;

@@ -173,10 +173,10 @@ bool audit_lists(struct audit *a)
 static bool check_kernel_slots(struct audit *a, const struct table *root)
 {
 	const struct um *um = a->um;
-	uint64_t span = span_of(um, top_level(um));
+	unsigned first = (unsigned)(um->user_end / span_of(um, top_level(um)));
+	unsigned last = index_at(um, top_level(um), um->limit - 1);
 
-	for (unsigned i = (unsigned)(um->user_end / span); i < index_at(um, top_level(um), um->limit - 1);
-	     i++) {
+	for (unsigned i = first; i <= last; i++) {
 		uint32_t known = um->kernel_slot[i];
 
 		if (!(root->spte[i] & SPTE_PRESENT) || known == SLOT_DIVERGED)

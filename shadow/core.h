@@ -7,13 +7,13 @@
  *   3. Helpers      small inline accessors
  *   4. The index    what each file offers the others
  *
- * How it hangs together.  A shadow table is a descriptor (struct table, named by its id) with memory
- * from the embedder: 1024 shadow entries and as many links.  A slot is a table id and an index in
- * one word.  The links thread lists through the tables themselves, so that the reverse map needs no
- * memory of its own: a leaf entry is on the list of all entries of its guest frame, an upper entry
- * on the list of all parents of its child.  A guest frame's record (struct frame) heads the list of
- * its leaf entries and the list of the tables that shadow it: the cache is found by frame number,
- * without hashing, so no guest can choose colliding keys.
+ * How it hangs together.  A shadow table is a descriptor (struct table, named by its id) with
+ * memory from the embedder: 1024 shadow entries and as many links.  A slot is a table id and an
+ * index in one word.  The links thread lists through the tables themselves, so that the reverse map
+ * needs no memory of its own: a leaf entry is on the list of all entries of its guest frame, an
+ * upper entry on the list of all parents of its child.  A guest frame's record (struct frame) heads
+ * the list of its leaf entries and the list of the tables that shadow it: the cache is found by
+ * frame number, without hashing, so no guest can choose colliding keys.
  *
  * Id 0 and slot 0 mean "none": zeroed memory is an empty shadow.
  */
@@ -33,14 +33,14 @@ enum {
 	TABLES_MAX = 1 << 20,   /* ids fit a slot, which fits 31 bits */
 	FRAMES_MAX = 1 << 24,   /* frame numbers fit a link with its tag */
 	PREFETCH_MAX = 64,
-	/* One frame mapped everywhere would make write-protecting it a sweep of the whole shadow: past
-	 * this many mappings a new one replaces another. */
+	/* One frame mapped everywhere would make write-protecting it a sweep of the whole shadow:
+	 * past this many mappings a new one replaces another. */
 	ALIASES_MAX = 4096,
 	/* One table entered everywhere would make evicting it as slow. */
 	PARENTS_MAX = 4096,
 	/* A frame used as a table in every possible role would make each write to it as slow. */
 	SHADOWS_MAX = 256,
-	/* An entry that changes under us for ever (a device writing the page table) would hold us. */
+	/* An entry that changes under us for ever (a device writes there) would hold us. */
 	RETRIES_MAX = 64,
 	/* Tables spared because they were used lately, for each one evicted. */
 	CHANCES_MAX = 32,
@@ -58,8 +58,8 @@ enum {
 
 /* ---- 2. Data -------------------------------------------------------------------------------- */
 
-/* One place in the reverse map.  prev of the first in a list is LINK_HEAD | the list's owner (a frame
- * number for leaves, a table id for parents): removal needs no search. */
+/* One place in the reverse map.  prev of the first in a list is LINK_HEAD | the list's owner (a
+ * frame number for leaves, a table id for parents): removal needs no search. */
 struct link {
 	uint32_t next, prev;
 	uint32_t gfn; /* leaves: the guest frame mapped */
@@ -71,7 +71,7 @@ enum table_flag {
 	TABLE_MULTI = 1u << 1,  /* reachable at more than one address */
 	TABLE_GLOBAL = 1u << 2, /* held a global entry: the hardware may keep it across roots */
 	TABLE_PINNED = 1u << 3, /* in use by the running call */
-	TABLE_NO_AD = 1u << 4,  /* the guest table is in memory that ignores our A/D updates (ROM) */
+	TABLE_NO_AD = 1u << 4,  /* the guest table does not take A and D (ROM) */
 };
 
 struct table {
@@ -150,7 +150,7 @@ struct um {
 	uint32_t unsync[UNSYNC_MAX]; /* frames */
 	uint32_t nunsync;
 
-	/* Told: the table that all roots enter at this top-level index, as far as known (told.c). */
+	/* Told: the table that all roots enter at this top-level index (told.c). */
 	uint32_t kernel_slot[ENTRIES];
 
 	bool window;
@@ -166,14 +166,14 @@ struct um {
 struct walk {
 	um_gva gva;
 	unsigned access;
-	unsigned leaf;             /* level of the leaf entry; fmt->levels: paging is off, none read */
+	unsigned leaf;             /* level of the leaf entry; fmt->levels: paging is off */
 	um_gfn gfn;                /* the 4 KiB frame */
 	uint32_t rights;           /* GPTE_WRITE | GPTE_USER, merged over all levels */
 	uint8_t error;             /* UM_FAULT */
-	uint8_t no_ad;             /* levels (bits) whose entry did not take our Accessed or Dirty */
+	uint8_t no_ad;             /* levels (bits) whose entry did not take A or D */
 	um_gpa gpa[LEVELS_MAX];    /* of the entry at each level >= leaf */
 	uint64_t gpte[LEVELS_MAX]; /* as read */
-	uint64_t want[LEVELS_MAX]; /* as it is after the access: Accessed, and Dirty in a leaf written */
+	uint64_t want[LEVELS_MAX]; /* as after the access: A, and D in a leaf written */
 };
 
 /* What identifies a shadow table. */
@@ -317,7 +317,7 @@ void free_table(struct um *um, struct table *t);
 void *strip_table(struct um *um, struct table *t); /* free it but keep its memory, all zero */
 void link_child(struct um *um, struct table *parent, unsigned index, struct table *child);
 void unlink_slot(struct um *um, struct table *parent, unsigned index);
-bool is_idle(const struct um *um, const struct table *t); /* nothing leads to it */
+bool is_idle(const struct table *t); /* nothing leads to it */
 
 /* evict.c: who goes first. */
 void lru_insert(struct um *um, struct table *t);

@@ -12,9 +12,9 @@
 
 /* ---- 1. Leaf rights ------------------------------------------------------------------------- */
 
-/* Writable only when Dirty (I3, R2), whatever the path.  With CR0.WP clear a supervisor may write what
- * is read-only, but the hardware always runs as with WP set: such an entry is either the user's and
- * read-only, or the supervisor's alone and writable, as the last access wants it. */
+/* Writable only when Dirty (I3, R2), whatever the path.  With CR0.WP clear a supervisor may write
+ * what is read-only, but the hardware always runs as with WP set: such an entry is either the
+ * user's and read-only, or the supervisor's alone and writable, as the last access wants it. */
 static unsigned leaf_rights(bool wp, uint32_t merged, bool dirty, unsigned access)
 {
 	unsigned user = merged & UM_USER;
@@ -202,8 +202,8 @@ static int map_frame(struct um *um, struct walk *w, struct um_map *map, bool ins
 static enum um_grant ask_grant(struct um *um, const struct walk *w)
 {
 	bool dirty = w->leaf == um->fmt->levels || (w->want[w->leaf] & GPTE_DIRTY);
-	/* Asked for writing only if the entry will be writable: not for a read of a dirty page that the
-	 * tables forbid to write (D21). */
+	/* Asked for writing only if the entry will be writable: not for a read of a dirty page that
+	 * the tables forbid to write (D21). */
 	unsigned rights = leaf_rights(um->mode & UM_MODE_WP, w->rights, dirty, w->access);
 
 	if (w->gfn >= um->max_gfn)
@@ -288,7 +288,8 @@ enum um_result um_pin_page(struct um *um, um_gva gva)
 
 /* ---- 5. Ahead ------------------------------------------------------------------------------- */
 
-static um_gfn frame_behind(const struct um *um, const struct table *t, unsigned index, uint64_t gpte)
+static um_gfn frame_behind(const struct um *um, const struct table *t, unsigned index,
+                           uint64_t gpte)
 {
 	return t->role & ROLE_DIRECT ? (um_gfn)t->gfn + index : gpte_frame(um, gpte);
 }

@@ -10,7 +10,8 @@
 
 /* ---- 1. The user half ----------------------------------------------------------------------- */
 
-/* In told mode a table that is entered again is compared with guest memory first: as good as forgotten. */
+/* In told mode a table that is entered again is compared with guest memory first: as good as
+ * forgotten. */
 void um_flush_user(struct um *um)
 {
 	um->stats.flush_user++;

@@ -8,8 +8,8 @@
 
 /* ---- 1. um_forget_frame --------------------------------------------------------------------- */
 
-/* The page's contents may be replaced with it: if it is a guest table, what was built from it is compared
- * with what is there now. */
+/* The page's contents may be replaced with it: if it is a guest table, what was built from it is
+ * compared with what is there now. */
 static void reexamine(struct um *um, um_gfn gfn)
 {
 	const struct frame *f = frame_at(um, gfn);

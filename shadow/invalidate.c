@@ -77,7 +77,7 @@ static void invalidate_part(struct um *um, const struct table *t, uint64_t offse
                             bool global)
 {
 	/* A stale table was cut off by a flush of everything, an idle one when it was unlinked. */
-	if (!is_live(um, t) || is_idle(um, t))
+	if (!is_live(um, t) || is_idle(t))
 		return;
 	if (t->flags & TABLE_MULTI)
 		invalidate_everything(um);

@@ -67,8 +67,8 @@ bool upper_reserved(const struct um *um, const struct table *t, uint64_t gpte)
 	return gpte & (is_large(um, t->role, gpte) ? l->reserved_ps : l->reserved);
 }
 
-/* The table that entry `index` of the table `parent` leads to when the guest's entry is gpte (which a
- * direct parent does not look at).  false: no such frame. */
+/* The table that entry `index` of the table `parent` leads to when the guest's entry is gpte (which
+ * a direct parent does not look at).  false: no such frame. */
 bool child_key(const struct um *um, const struct key *parent, unsigned index, uint64_t gpte,
                struct key *child)
 {

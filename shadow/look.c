@@ -77,7 +77,8 @@ static bool visit_leaf(const struct um *um, const struct table *t, unsigned inde
 }
 
 /* Step over absent subtrees whole: bounded by the tables reached, not by the address space. */
-void um_visit(const struct um *um, um_gva from, bool (*visit)(void *arg, const struct um_leaf *), void *arg)
+void um_visit(const struct um *um, um_gva from, bool (*visit)(void *arg, const struct um_leaf *),
+              void *arg)
 {
 	um_gva gva = from & ~(um_gva)(UM_PAGE_SIZE - 1);
 

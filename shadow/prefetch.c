@@ -4,8 +4,8 @@
  *
  *   1. prefetch_around
  *
- * A neighbour is filled only if the guest has used it already: Accessed is set, and it is writable only
- * if Dirty is.  So prefetching never writes guest memory, never allocates, and never shows.
+ * A neighbour is filled only if the guest has used it already: Accessed is set, and it is writable
+ * only if Dirty is.  So prefetching never writes guest memory, never allocates, and never shows.
  */
 #include "core.h"
 

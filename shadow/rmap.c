@@ -26,8 +26,8 @@ static enum um_grant borrowed_as(const struct frame *f)
 	return f->flags & FRAME_ROM ? UM_GRANT_ROM : UM_GRANT_RAM;
 }
 
-/* A frame held read-only gives way first: the host may answer with another page (copy on write), so no
- * mapping of the old one may stay. */
+/* A frame held read-only gives way first: the host may answer with another page (copy on write), so
+ * no mapping of the old one may stay. */
 enum um_grant borrow_frame(struct um *um, um_gfn gfn, bool write)
 {
 	struct frame *f = frame_at(um, gfn);

@@ -41,8 +41,8 @@ void root_removed(struct um *um, struct table *t)
 		um->stats.roots--;
 }
 
-/* Free places first, then the root that was current longest ago (R12, D12); stale ones are among the
- * last. */
+/* Free places first, then the root that was current longest ago (R12, D12); stale ones are among
+ * the last. */
 static void make_room(struct um *um)
 {
 	struct table *victim;
@@ -92,7 +92,7 @@ static bool find_root(struct um *um)
 	um->root = 0;
 	if (!t)
 		return false;
-	/* Told mode: the guest need not have told what it did to this address space meanwhile (R7). */
+	/* Told mode: the guest need not have told what it did to it meanwhile (R7). */
 	if (um->learn == UM_LEARN_TOLD && (um->mode & UM_MODE_PAGING))
 		drop_user_half(um, t);
 	use_root(um, t);

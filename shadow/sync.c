@@ -6,8 +6,8 @@
  *   2. Upper     keep the way down if it still leads to the right table
  *   3. Tables
  *
- * Only ever takes rights away: what became possible is found by the next access (not-present to present
- * never waits for a flush).
+ * Only ever takes rights away: what became possible is found by the next access (not-present to
+ * present never waits for a flush).
  */
 #include "core.h"
 

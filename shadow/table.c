@@ -24,15 +24,15 @@ struct table *find_table(const struct um *um, const struct key *key)
 	return NULL;
 }
 
-bool is_idle(const struct um *um, const struct table *t)
+bool is_idle(const struct table *t)
 {
-	(void)um;
 	return !t->nparents && !(t->role & ROLE_ROOT);
 }
 
 /* ---- 2. Memory ------------------------------------------------------------------------------ */
 
-/* The barrier keeps compilers from turning the loop into a call of memset, which is not ours to call. */
+/* The barrier keeps compilers from turning the loop into a call of memset, which is not ours to
+ * call. */
 static void clear_entries(uint64_t *spte)
 {
 	for (unsigned i = 0; i < ENTRIES; i += 8) {
@@ -280,7 +280,7 @@ static void remove_entries(struct um *um, struct table *t)
 	}
 }
 
-/* From the top down: cut off first, emptied after, so that no page is given back while reachable. */
+/* Cut off first, emptied after, so that no page is given back while it can be reached. */
 void *strip_table(struct um *um, struct table *t)
 {
 	void *memory = t->spte;

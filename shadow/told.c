@@ -8,8 +8,8 @@
  *   4. um_set_pde, um_set_user_end
  *
  * The kernel half of every root is kept up to date by telling.  The user half of a root that is not
- * current need not be (R7, D9): its upper entries are dropped when it is switched to, and a table that is
- * entered again is first compared with guest memory, entry by entry.
+ * current need not be (R7, D9): its upper entries are dropped when it is switched to, and a table
+ * that is entered again is first compared with guest memory, entry by entry.
  */
 #include "core.h"
 
@@ -139,8 +139,8 @@ static void change_every_root(struct um *um, um_gva gva, uint64_t gpte)
 			change_leaf(um, t, gva, gpte);
 }
 
-/* The cached shadows of one guest directory (one for each mode it was used in).  An unknown directory has
- * none (R6); the memory of directory 0 is like any other (D1). */
+/* The cached shadows of one guest directory (one for each mode it was used in).  An unknown
+ * directory has none (R6); the memory of directory 0 is like any other (D1). */
 static struct table *next_shadow(const struct um *um, um_gpa root, const struct table *after)
 {
 	um_gfn gfn = (root & um->fmt->root_mask) >> UM_PAGE_SHIFT;

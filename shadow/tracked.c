@@ -17,7 +17,7 @@ static void install_ahead(struct um *um, struct table *t, unsigned index)
 {
 	uint64_t gpte;
 
-	if (!is_idle(um, t) && read_shadowed(um, t, index, &gpte))
+	if (!is_idle(t) && read_shadowed(um, t, index, &gpte))
 		fill_ahead(um, t, index, gpte, false);
 }
 
@@ -27,7 +27,7 @@ static bool is_abandoned(const struct um *um, const struct table *t)
 {
 	if (t->flags & TABLE_PINNED)
 		return false;
-	if (!is_live(um, t) || is_idle(um, t))
+	if (!is_live(um, t) || is_idle(t))
 		return true;
 	return (t->role & ROLE_ROOT) && table_id(um, t) != um->root && t->writes > FLOOD_WRITES;
 }

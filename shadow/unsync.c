@@ -5,12 +5,12 @@
  *   1. Leaving       make_unsync
  *   2. Coming back   sync_frame, sync_all
  *
- * A guest that fills or clears a page table writes hundreds of entries; the processor promises to notice
- * changes of present entries only at a flush.  So a leaf table written often may be writable until then,
- * under five rules (docs/INVARIANTS.md):
+ * A guest that fills or clears a page table writes hundreds of entries; the processor promises to
+ * notice changes of present entries only at a flush.  So a leaf table written often may be writable
+ * until then, under five rules (docs/INVARIANTS.md):
  *   U1  only frames that are shadowed as lowest-level tables and nothing else;
- *   U2  every flush of the hardware's kind brings them back first: a root switch, a mode change, a flush of
- *       everything or of the user half; a flush of one page brings back that page's entry;
+ *   U2  every flush of the hardware's kind brings them back first: a root switch, a mode change,
+ *       a flush of everything or of the user half; a flush of one page that page's entry;
  *   U3  not-present to present never waits: a missing entry is always built from guest memory;
  *   U4  before a new parent or a new role of the frame, it is brought back;
  *   U5  at most UNSYNC_MAX at a time, so that bringing back is bounded.

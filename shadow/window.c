@@ -3,11 +3,11 @@
  * shadow/window.c - part (vi): the Switcher's window, addresses that belong to the host.
  *
  *   1. Reserve
- *   2. Map      each processor has lowest-level tables of its own, so that none sees another's pages
+ *   2. Map      each processor has tables of its own, so that none sees another's pages
  *   3. Enter    hook them into the current root, in one place whatever makes a root current (N4)
  *
- * No guest address there is ever looked at, and no guest frame mapped (I8, R10).  Window tables are counted in
- * the budget but never evicted.
+ * No guest address there is ever looked at, and no guest frame mapped (I8, R10).  Window tables are
+ * counted in the budget but never evicted.
  */
 #include "core.h"
 

@@ -18,10 +18,10 @@
  *   9. The host's side   um_forget_frame, um_shrink, um_set_budget
  *  10. Looking           um_stats, um_audit, um_visit
  *
- * The library is freestanding: no libc, no globals, no I/O, no allocation of its own, no clock.  One
- * `struct um` is one guest's shadow; calls on it must not overlap (the embedder serialises; calls on
- * different objects are independent).  Callbacks must not call back into the same object, except
- * that invalidate*() and event() may call um_lookup().
+ * The library is freestanding: no libc, no globals, no I/O, no allocation of its own, no clock.
+ * One `struct um` is one guest's shadow; calls on it must not overlap (the embedder serialises;
+ * calls on different objects are independent).  Callbacks must not call back into the same object,
+ * except that invalidate*() and event() may call um_lookup().
  *
  * Three kinds of failure, never mixed: the guest's (UM_FAULT, UM_STOP), the caller's
  * (UM_EINVAL...), ours (a bug: um_audit() names the broken invariant).  Every call checks, then
@@ -90,8 +90,8 @@ enum um_grant {
 	UM_GRANT_REFUSED, /* not the guest's: told mode UM_STOP, tracked mode as UM_GRANT_MMIO */
 };
 
-/* One table's memory: UM_TABLE_BYTES bytes, aligned to UM_PAGE_SIZE.  The first 8 KiB hold the shadow
- * entries in hardware form (1024 of 8 bytes at most), the rest the links of the reverse map. */
+/* One table's memory: UM_TABLE_BYTES bytes, aligned to UM_PAGE_SIZE.  The first 8 KiB hold the
+ * shadow entries in hardware form (1024 of 8 bytes at most), the rest the links of the reverse map. */
 #define UM_TABLE_BYTES 20480u
 
 /* One shadow event, for observers (the microscope, recordings, tests).  Observing never steers. */
@@ -121,31 +121,34 @@ struct um_event {
 };
 
 struct um_ops {
-	/* Read one guest table entry of `bytes` (4 or 8) at `gpa` (naturally aligned).  false: there is
-	 * no memory there; tracked mode then takes the entry as not present, told mode stops the guest. */
+	/* Read one guest table entry of `bytes` (4 or 8) at `gpa` (naturally aligned).  false:
+	 * there is no memory there; tracked mode then takes the entry as not present, told mode
+	 * stops the guest. */
 	bool (*read_entry)(void *user, um_gpa gpa, unsigned bytes, uint64_t *value);
-	/* Accessed/Dirty write-back: replace `old` by `value`, atomically with respect to every other
-	 * writer (R16); false: it no longer held `old`, and the core reads it again. */
+	/* Accessed/Dirty write-back: replace `old` by `value`, atomically with respect to every
+	 * other writer (R16); false: it no longer held `old`, and the core reads it again. */
 	bool (*update_entry)(void *user, um_gpa gpa, unsigned bytes, uint64_t old, uint64_t value);
 	/* Borrow the host page behind guest frame `gfn`.  Called once when a frame gets its first
-	 * shadow mapping (or is about to: it comes back at once if nothing is mapped; write = one of the mappings may become writable: ask for the real page, not
-	 * for a shared copy); put_page() gives it back after the last is gone, `dirty` = a writable
-	 * mapping existed or UM_TRACKED was answered.  A frame borrowed without `write` is borrowed again with it before its first
-	 * writable mapping: put, then get. */
+	 * shadow mapping (or is about to: it comes back at once if nothing is mapped; write = one
+	 * of the mappings may become writable: ask for the real page, not for a shared copy);
+	 * put_page() gives it back after the last is gone, `dirty` = a writable mapping existed or
+	 * UM_TRACKED was answered.  A frame borrowed without `write` is borrowed again with it
+	 * before its first writable mapping: put, then get. */
 	enum um_grant (*get_page)(void *user, um_gfn gfn, bool write, um_hfn *hfn);
 	void (*put_page)(void *user, um_gfn gfn, um_hfn hfn, bool dirty);
-	/* Memory for one shadow table, contents arbitrary; NULL: none now (the core evicts and retries). */
+	/* Memory for one shadow table, contents arbitrary; NULL: none now (the core evicts and
+	 * retries). */
 	void *(*get_table)(void *user);
 	void (*put_table)(void *user, void *table);
-	/* The hardware must drop every cached translation of [first, last] (byte addresses, inclusive)
-	 * in the current root, or all translations of every root.  Called before the call that changed
-	 * the shadow returns (R9). */
+	/* The hardware must drop every cached translation of [first, last] (byte addresses,
+	 * inclusive) in the current root, or all translations of every root.  Called before the
+	 * call that changed the shadow returns (R9). */
 	void (*invalidate)(void *user, um_gva first, um_gva last);
 	void (*invalidate_all)(void *user);
 	/* May be NULL.  Costs nothing then. */
 	void (*event)(void *user, const struct um_event *event);
-	/* As invalidate_all, but translations whose um_map.global was set may stay (CR4.PGE).  May be NULL:
-	 * invalidate_all is called instead. */
+	/* As invalidate_all, but translations whose um_map.global was set may stay (CR4.PGE).  May
+	 * be NULL: invalidate_all is called instead. */
 	void (*invalidate_nonglobal)(void *user);
 };
 
@@ -206,8 +209,8 @@ struct um;
 
 /* Bytes of memory um_init() needs for `config`, 0 if the config is invalid. */
 size_t um_size(const struct um_config *config);
-/* Build a shadow in `memory` (um_size() bytes, zeroed, aligned to 16).  The guest starts with paging
- * off (mode 0, every address maps to itself).  Table memory is taken only on demand.
+/* Build a shadow in `memory` (um_size() bytes, zeroed, aligned to 16).  The guest starts with
+ * paging off (mode 0, every address maps to itself).  Table memory is taken only on demand.
  * Returns UM_OK or UM_EINVAL. */
 enum um_result um_init(void *memory, const struct um_config *config, struct um **out);
 /* Give back every page and table.  The memory is the caller's again. */
@@ -223,47 +226,48 @@ enum um_mode {
 	UM_MODE_PGE = 1u << 3,    /* CR4.PGE: global entries survive um_switch_root's hardware flush */
 };
 
-/* MOV to CR0/CR4: the new bits (others are ignored), with the root's address.  Flushes the hardware as the
- * manual says (SDM vol. 3, 4.10.4.1), and is free when nothing changes.  Shadows of the old mode stay
- * cached.  Never fails: a root is built at the next access. */
+/* MOV to CR0/CR4: the new bits (others are ignored), with the root's address.  Flushes the hardware
+ * as the manual says (SDM vol. 3, 4.10.4.1), and is free when nothing changes.  Shadows of the old
+ * mode stay cached.  Never fails: a root is built at the next access. */
 void um_set_mode(struct um *um, uint32_t mode, um_gpa cr3);
 /* MOV to CR3: make this the current root; unsync tables are brought in step, the hardware drops
  * non-global translations.  Low bits of cr3 outside the format's root_mask are ignored (D26). */
 void um_switch_root(struct um *um, um_gpa cr3);
-/* Told mode: the user/kernel split.  0: not known yet; every address is then treated as both.  A new value
- * flushes everything.  UM_EINVAL when it reaches the reserved window. */
+/* Told mode: the user/kernel split.  0: not known yet; every address is then treated as both.  A
+ * new value flushes everything.  UM_EINVAL when it reaches the reserved window. */
 enum um_result um_set_user_end(struct um *um, um_gva first_kernel_address);
 
 /* ---- 5. Access ------------------------------------------------------------------------------ */
 
-/* Part (i).  The hardware found no entry for `gva` that permits `access` (UM_WRITE, UM_USER, UM_FETCH; other
- * bits are ignored): consult the guest's tables, build the shadow entry.  When the access is permitted
- * (UM_OK, UM_TRACKED, UM_MMIO) Accessed is set at every level and Dirty in the leaf of a write, where they
- * are not set yet; any other result leaves guest memory as it was.  After UM_OK um_lookup() with the same
- * arguments succeeds; UM_TRACKED leaves a read-only entry.
- * Returns these, UM_FAULT, UM_STOP, UM_NOMEM, or UM_EINVAL (gva outside the format's address space); fills
- * *map as described there.  The window's addresses are never present. */
+/* Part (i).  The hardware found no entry for `gva` that permits `access` (UM_WRITE, UM_USER,
+ * UM_FETCH; other bits are ignored): consult the guest's tables, build the shadow entry.  When the
+ * access is permitted (UM_OK, UM_TRACKED, UM_MMIO) Accessed is set at every level and Dirty in the
+ * leaf of a write, where they are not set yet; any other result leaves guest memory as it was.
+ * After UM_OK um_lookup() with the same arguments succeeds; UM_TRACKED leaves a read-only entry.
+ * Returns these, UM_FAULT, UM_STOP, UM_NOMEM, or UM_EINVAL (gva outside the format's address
+ * space); fills *map as described there.  The window's addresses are never present. */
 enum um_result um_demand_page(struct um *um, um_gva gva, unsigned access, struct um_map *map);
-/* What the shadow says now, with no side effect on the guest or on any translation (it notes which tables
- * and prefetched entries are in use): UM_OK or UM_EMPTY.  This is what a software TLB is filled from.
- * UM_EMPTY leaves *map alone. */
+/* What the shadow says now, with no side effect on the guest or on any translation (it notes which
+ * tables and prefetched entries are in use): UM_OK or UM_EMPTY.  This is what a software TLB is
+ * filled from. UM_EMPTY leaves *map alone. */
 enum um_result um_lookup(struct um *um, um_gva gva, unsigned access, struct um_map *map);
 /* Part (ii).  Make `gva` writable for the supervisor now (a kernel stack that traps will push on).
- * As um_demand_page(UM_WRITE) but does nothing if it is mapped so already.  Not a pin on the host page. */
+ * As um_demand_page(UM_WRITE) but does nothing if it is mapped so already.  Not a pin on the host
+ * page. */
 enum um_result um_pin_page(struct um *um, um_gva gva);
 
 /* ---- 6. Changes ----------------------------------------------------------------------------- */
 
-/* Part (iii), told mode (UM_EINVAL in tracked mode).  "In the tables at `root`, the entry for gva is now gpte."  Guest memory is not
- * read.  An address at or above the split changes every root.  An unknown root is ignored (R6), an
- * address in the window refused (UM_EINVAL, nothing changed).  UM_STOP: a present entry that the
- * interface forbids (PSE, frame beyond max_gfn). */
+/* Part (iii), told mode (UM_EINVAL in tracked mode).  "In the tables at `root`, the entry for gva
+ * is now gpte."  Guest memory is not read.  An address at or above the split changes every root.
+ * An unknown root is ignored (R6), an address in the window refused (UM_EINVAL, nothing changed).
+ * UM_STOP: a present entry that the interface forbids (PSE, frame beyond max_gfn). */
 enum um_result um_set_pte(struct um *um, um_gpa root, um_gva gva, uint64_t gpte);
-/* ... and top-level entry `index` changed in `root`; its translations are dropped.  Window slots and
- * indices past the table: UM_EINVAL, nothing changed (D18, N3, N4). */
+/* ... and top-level entry `index` changed in `root`; its translations are dropped.  Window slots
+ * and indices past the table: UM_EINVAL, nothing changed (D18, N3, N4). */
 enum um_result um_set_pde(struct um *um, um_gpa root, uint64_t index);
-/* Guest memory [gpa, gpa+bytes) was written: by the processor after UM_TRACKED, by a device, the loader
- * or a debugger.  Any range; costs one look-up a page where no table is tracked. */
+/* Guest memory [gpa, gpa+bytes) was written: by the processor after UM_TRACKED, by a device, the
+ * loader or a debugger.  Any range; costs one look-up a page where no table is tracked. */
 void um_guest_wrote(struct um *um, um_gpa gpa, uint64_t bytes);
 /* Is this frame a tracked guest table?  (An engine may cache the answer until invalidate*().) */
 bool um_is_tracked(const struct um *um, um_gfn gfn);
@@ -272,36 +276,38 @@ bool um_is_tracked(const struct um *um, um_gfn gfn);
 
 void um_flush_user(struct um *um);             /* user half of the current root (no split: all of it) */
 void um_flush_all(struct um *um);              /* everything, every root: O(1); told mode's, and a last
-                                                * resort: a processor that reloads CR3 or toggles CR4.PGE
-                                                * needs only um_switch_root() or um_set_mode() */
+                                                * resort: a processor that reloads CR3 or toggles
+                                                * CR4.PGE needs only um_switch_root() or
+                                                * um_set_mode() */
 void um_flush_page(struct um *um, um_gva gva); /* INVLPG in the current root */
 
 /* ---- 8. The Switcher window ----------------------------------------------------------------- */
 
-/* Reserve [first, first+bytes) of every guest's address space for the host; both multiples of the span
- * of a top-level entry (4 MiB), at the top.  Guest accesses there are reflected (R10).  UM_EINVAL:
- * misaligned, empty, more than 16 top-level entries, not ending at the top, overlaps the user half,
- * already reserved, or a format of more than two levels. */
+/* Reserve [first, first+bytes) of every guest's address space for the host; both multiples of the
+ * span of a top-level entry (4 MiB), at the top.  Guest accesses there are reflected (R10).
+ * UM_EINVAL: misaligned, empty, more than 16 top-level entries, not ending at the top, overlaps the
+ * user half, already reserved, or a format of more than two levels. */
 enum um_result um_window_reserve(struct um *um, um_gva first, uint64_t bytes);
-/* Put host frame `hfn` at `gva` in the window of processor `cpu` (supervisor; rights 0 or UM_WRITE).
- * UM_OK, UM_NOMEM, UM_EINVAL. */
+/* Put host frame `hfn` at `gva` in the window of processor `cpu` (supervisor; rights 0 or
+ * UM_WRITE). UM_OK, UM_NOMEM, UM_EINVAL. */
 enum um_result um_window_map(struct um *um, unsigned cpu, um_gva gva, um_hfn hfn, unsigned rights);
-/* The guest is about to run on processor `cpu`: hook that processor's window into the current root (and
- * into those that follow, until another processor's is entered).  UM_OK, UM_NOMEM, UM_EINVAL. */
+/* The guest is about to run on processor `cpu`: hook that processor's window into the current root
+ * (and into those that follow, until another processor's is entered).  UM_OK, UM_NOMEM, UM_EINVAL. */
 enum um_result um_window_enter(struct um *um, unsigned cpu);
-/* What the current root holds at `gva` in the window: UM_OK fills map->hfn and rights, else UM_EMPTY. */
+/* What the current root holds at `gva` in the window: UM_OK fills map->hfn and rights, else
+ * UM_EMPTY. */
 enum um_result um_window_lookup(const struct um *um, um_gva gva, struct um_map *map);
 #define UM_MAX_CPUS 8u
 
 /* ---- 9. The host's side --------------------------------------------------------------------- */
 
-/* The host wants the page behind gfn back, or has replaced it: every mapping goes, put_page() is called
- * before this returns.  The next access borrows it anew.  No guest page is ever pinned. */
+/* The host wants the page behind gfn back, or has replaced it: every mapping goes, put_page() is
+ * called before this returns.  The next access borrows it anew.  No guest page is ever pinned. */
 void um_forget_frame(struct um *um, um_gfn gfn);
 /* Give back up to `tables` shadow tables, least recently used first; returns how many went. */
 uint32_t um_shrink(struct um *um, uint32_t tables);
-/* Change the hard budget; evicts down to it.  UM_EINVAL below UM_MIN_TABLES (or what the window holds
- * plus 4), and above um_config.max_tables. */
+/* Change the hard budget; evicts down to it.  UM_EINVAL below UM_MIN_TABLES (or what the window
+ * holds plus 4), and above um_config.max_tables. */
 enum um_result um_set_budget(struct um *um, uint32_t max_tables);
 
 /* ---- 10. Looking ---------------------------------------------------------------------------- */
@@ -324,7 +330,13 @@ struct um_stats {
 };
 void um_get_stats(const struct um *um, struct um_stats *out);
 
-enum um_stop { UM_STOP_NONE, UM_STOP_BAD_PTE, UM_STOP_BAD_PDE, UM_STOP_BAD_FRAME, UM_STOP_TABLE_OUTSIDE };
+enum um_stop {
+	UM_STOP_NONE,
+	UM_STOP_BAD_PTE,       /* a page table entry with the PSE bit */
+	UM_STOP_BAD_PDE,       /* a page directory entry with the PSE bit */
+	UM_STOP_BAD_FRAME,     /* an entry that names a frame beyond max_gfn, or a refused one */
+	UM_STOP_TABLE_OUTSIDE, /* a table where there is no memory */
+};
 /* Why the last UM_STOP: a constant, and a fixed text. */
 enum um_stop um_stop_reason(const struct um *um, const char **text);
 
@@ -347,6 +359,7 @@ struct um_leaf {
 	uint8_t rights;
 	bool tracked, prefetched;
 };
-void um_visit(const struct um *um, um_gva from, bool (*visit)(void *arg, const struct um_leaf *), void *arg);
+void um_visit(const struct um *um, um_gva from, bool (*visit)(void *arg, const struct um_leaf *),
+              void *arg);
 
 #endif

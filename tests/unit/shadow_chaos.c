@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/shadow_chaos.c - guests whose memory is random words: every frame is directory, table and data at once.
+ * tests/unit/shadow_chaos.c - guests whose memory is random words: every frame is directory, table
+ * and data at once.
  *
  *   1. The guest       16 frames; entries lead anywhere, past the end of memory too
  *   2. The judge       tracked mode: each access, all of memory, and all that the hardware holds
  *   3. Runs            UMBRA_CHAOS_SEEDS=n sets the guests of each run (default 100)
  *
- * In told mode such a guest keeps none of its promises: the core must stop it or go on, and stay whole.
+ * In told mode such a guest keeps none of its promises: the core must stop it or go on, and stay
+ * whole.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -180,7 +182,8 @@ static void step_tracked(struct chaos *c)
 	}
 }
 
-/* Unsync tables may lag: a burst of stores that nobody judges, then a flush, then all must be right. */
+/* Unsync tables may lag: a burst of stores that nobody judges, then a flush, then all must be
+ * right. */
 static void step_unsync(struct chaos *c)
 {
 	for (unsigned n = roll(c, 12); n > 0; n--)

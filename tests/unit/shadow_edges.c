@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/shadow_edges.c - the core at its named bounds (shadow/core.h) and at the edges of its arguments.
+ * tests/unit/shadow_edges.c - the core at its named bounds (shadow/core.h) and at the edges of its
+ * arguments.
  *
  *   1. Arguments      configurations, addresses, ranges
  *   2. Bounds         what a hostile guest would stretch: mappings, parents, tables, unsync tables

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/shadow_global.c - global translations that hardware keeps over root switches (CR4.PGE).
+ * tests/unit/shadow_global.c - global translations that hardware keeps over root switches
+ * (CR4.PGE).
  *
  *   1. The guest: directories that share one kernel half, as global pages and one large one
  *   2. The judge: after every step all that the hardware still holds must be permitted by the guest's tables
  *   3. Runs
  *
- * The danger: a table changes, or its shadow goes, while the current root does not lead to it, and nobody
- * tells the hardware.
+ * The danger: a table changes, or its shadow goes, while the current root does not lead to it, and
+ * nobody tells the hardware.
  */
 #include <inttypes.h>
 #include <setjmp.h>
