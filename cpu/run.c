@@ -333,9 +333,12 @@ enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 	c->budget = 0;
 	c->exc.vector = -1;
 	c->patch = NULL;
-	if (c->undelivered.vector >= 0 && !deliver_undelivered(c)) {
-		c->slice = c->reserve = 0;
-		return CPU_EXIT_SHUTDOWN;
+	if (c->undelivered.vector >= 0) {
+		c->events &= ~(uint32_t)EV_EXIT; /* may be left from a run that ended for another reason */
+		if (!deliver_undelivered(c)) {
+			c->slice = c->reserve = 0;
+			return CPU_EXIT_SHUTDOWN;
+		}
 	}
 	for (;;) {
 		extra = 0;
