@@ -377,6 +377,27 @@ static void an_idle_guest_sleeps_and_a_kick_wakes_it(void **state)
 	close(in[0]), close(in[1]);
 }
 
+static void the_clock_never_jumps_while_the_guest_could_run(void **state)
+{
+	struct little l;
+	(void)state;
+	LITTLE(&l, FOREVER);
+	uint64_t host = clock_ns(CLOCK_MONOTONIC), first = vm_now(l.vm), last = first;
+	usleep(50000); /* the host ran something else */
+	last = vm_now(l.vm);
+	assert_true(last - first <= 1000000);
+	for (;;) { /* what is missing is made up, in small steps */
+		uint64_t now = vm_now(l.vm), behind = clock_ns(CLOCK_MONOTONIC) - host - (now - first);
+		assert_true(now >= last && now - last <= 1000000);
+		assert_true((int64_t)behind >= 0);
+		last = now;
+		if (behind < 100000)
+			break;
+		assert_true(clock_ns(CLOCK_MONOTONIC) - host < 20000000000u);
+	}
+	little_end(&l);
+}
+
 static size_t pause_filter(void *user, uint8_t *bytes, size_t count)
 {
 	struct little *l = user;
@@ -471,6 +492,7 @@ int main(void)
 		cmocka_unit_test(a_full_disk_ends_the_run),
 		cmocka_unit_test(an_idle_guest_sleeps_and_a_kick_wakes_it),
 		cmocka_unit_test(a_pause_stops_the_guest_and_its_clock),
+		cmocka_unit_test(the_clock_never_jumps_while_the_guest_could_run),
 		cmocka_unit_test(the_filter_may_pause_and_go_on),
 		cmocka_unit_test(two_machines_run_in_one_process),
 	};
