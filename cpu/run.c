@@ -248,16 +248,23 @@ static bool take_interrupt(struct cpu *c)
 	return ok;
 }
 
+/* Was the delivery of an event put off (c->undelivered)?  Then nothing runs before it: leave with c->exit. */
+static bool put_off(struct cpu *c)
+{
+	bool yes = c->events & EV_EXIT;
+
+	c->events &= ~(uint32_t)EV_EXIT;
+	return yes;
+}
+
 /* Everything that may happen before the next instruction.  `*extra`: MODE_STEP to run just one.  false: leave
  * cpu_run() with c->exit. */
 static bool attend(struct cpu *c, unsigned *extra)
 {
 	c->patch = NULL;
 	c->events &= ~(uint32_t)EV_CODE;
-	if (c->events & EV_EXIT) { /* an event could not be delivered: c->undelivered */
-		c->events &= ~(uint32_t)EV_EXIT;
+	if (put_off(c))
 		return false;
-	}
 	if (c->kicked) {
 		c->kicked = 0;
 		c->exit = CPU_EXIT_KICKED;
@@ -274,7 +281,7 @@ static bool attend(struct cpu *c, unsigned *extra)
 	c->events &= ~(uint32_t)EV_HALT;
 	if (c->events & (EV_STEP | EV_RESUME) && !code_breakpoint(c))
 		return false;
-	return true;
+	return !put_off(c); /* an interrupt or a breakpoint just now */
 }
 
 /* ---- 4. cpu_run() --------------------------------------------------------------------------- */
