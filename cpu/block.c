@@ -117,8 +117,9 @@ static void *take(struct block_cache *cache, size_t bytes)
 /* Room for the largest block and its bookkeeping? */
 static bool has_room(const struct block_cache *cache)
 {
-	return ARENA_BYTES - cache->used > sizeof(struct block) + (BLOCK_INSNS + 2) * sizeof(struct insn) +
-	                                           2 * (sizeof(struct code_page) + sizeof(struct code_range)) + 128;
+	return ARENA_BYTES - cache->used >
+	       sizeof(struct block) + (BLOCK_INSNS + 2) * sizeof(struct insn) +
+		   2 * (sizeof(struct code_page) + sizeof(struct code_range)) + 128;
 }
 
 static void forget_everything(struct cpu *c)
@@ -270,8 +271,8 @@ static void finish_block(struct block *b, unsigned n, unsigned start, bool chain
 }
 
 /* Decode from bytes[0], at most `limit` instructions; returns how many, 0 if the first is not whole. */
-static unsigned decode_run(struct cpu *c, struct insn *insn, const uint8_t *bytes, unsigned avail, unsigned mode,
-                           unsigned limit)
+static unsigned decode_run(struct cpu *c, struct insn *insn, const uint8_t *bytes, unsigned avail,
+			   unsigned mode, unsigned limit)
 {
 	unsigned at = 0, n = 0;
 

@@ -70,7 +70,8 @@ enum { SEG_RW = 1u << 1 /* data: writable, code: readable */, SEG_DOWN = 1u << 2
        SEG_P = 1u << 7, SEG_DB = 1u << 14 };
 
 /* Check [offset, offset + bytes) against the segment (SDM vol. 3, 5.3) and give the linear address. */
-bool seg_linear_slow(struct cpu *c, unsigned seg, uint32_t offset, uint32_t bytes, bool write); /* in c->linear */
+bool seg_linear_slow(struct cpu *c, unsigned seg, uint32_t offset, uint32_t bytes,
+		     bool write); /* in c->linear */
 static inline bool seg_linear(struct cpu *c, unsigned seg, uint32_t offset, uint32_t bytes, bool write,
                               uint32_t *linear)
 {

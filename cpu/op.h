@@ -99,7 +99,10 @@ FORCE_INLINE bool store_rm(struct cpu *c, const struct insn *i, uint32_t value, 
 }
 
 /* The stack: offsets are from SS:0, taken modulo the stack's width; `bytes` is 2 or 4. */
-static inline uint32_t stack_mask(const struct cpu *c) { return c->mode & MODE_STACK32 ? 0xFFFFFFFFu : 0xFFFFu; }
+static inline uint32_t stack_mask(const struct cpu *c)
+{
+	return c->mode & MODE_STACK32 ? 0xFFFFFFFFu : 0xFFFFu;
+}
 FORCE_INLINE bool write_stack(struct cpu *c, uint32_t offset, unsigned bytes, uint32_t value)
 {
 	offset &= stack_mask(c);
@@ -152,7 +155,8 @@ FORCE_INLINE uint32_t flat_ea(const struct cpu *c, const struct insn *i, enum sh
 /* May instruction i use the flat handlers, and which shape? */
 static inline bool is_flat_operand(const struct decoded *d, const struct insn *i)
 {
-	return d->mode & MODE_FLAT && i->addrsize == 4 && (i->seg == CPU_DS || i->seg == CPU_SS || i->seg == CPU_ES);
+	return d->mode & MODE_FLAT && i->addrsize == 4 &&
+	       (i->seg == CPU_DS || i->seg == CPU_SS || i->seg == CPU_ES);
 }
 static inline enum shape shape_of(const struct insn *i)
 {

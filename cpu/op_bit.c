@@ -94,7 +94,9 @@ FORCE_INLINE enum run bit_scan(struct cpu *c, const struct insn *i, bool reverse
 	if (!load_rm(c, i, &value, bits))
 		return faulted(c, i);
 	if (value)
-		set_reg(c, i->reg, (uint32_t)(reverse ? 31 - __builtin_clz(value) : __builtin_ctz(value)), bits);
+		set_reg(c, i->reg,
+			(uint32_t)(reverse ? 31 - __builtin_clz(value) : __builtin_ctz(value)),
+			bits);
 	flags_logic(c, value, bits);
 	NEXT(c, i);
 }

@@ -42,7 +42,8 @@ FORCE_INLINE enum run fused_cmp(struct cpu *c, const struct insn *i, unsigned cc
 	flags_sub(c, a, b, 0, bits);
 	return branch(c, i + 1, compare(cc, a, b, bits));
 }
-FORCE_INLINE enum run fused_test(struct cpu *c, const struct insn *i, unsigned cc, uint32_t value, unsigned bits)
+FORCE_INLINE enum run fused_test(struct cpu *c, const struct insn *i, unsigned cc, uint32_t value,
+				 unsigned bits)
 {
 	flags_logic(c, value, bits);
 	return branch(c, i + 1, test(cc, value, bits));

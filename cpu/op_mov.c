@@ -98,7 +98,8 @@ FORCE_INLINE uint32_t extend(uint32_t value, enum extend how, unsigned from)
 	return how == EXTEND_SIGN ? (uint32_t)sign_extend(value, from) : value;
 }
 
-FORCE_INLINE enum run extend_mem(struct cpu *c, const struct insn *i, enum extend how, unsigned from, unsigned to)
+FORCE_INLINE enum run extend_mem(struct cpu *c, const struct insn *i, enum extend how,
+				 unsigned from, unsigned to)
 {
 	uint32_t value;
 

@@ -77,7 +77,8 @@ FORCE_INLINE uint32_t shift(struct cpu *c, enum shift op, uint32_t a, unsigned c
 	}
 }
 
-FORCE_INLINE enum run shift_rm(struct cpu *c, const struct insn *i, enum shift op, unsigned count, unsigned bits)
+FORCE_INLINE enum run shift_rm(struct cpu *c, const struct insn *i, enum shift op, unsigned count,
+			       unsigned bits)
 {
 	struct lazy_flags before = c->lazy;
 	uint32_t value;
@@ -119,7 +120,8 @@ insn_fn *const shift_reg32_handlers[8] = { SHIFT_OPS(REG32_ROW)[SHL2] = reg32_SH
 
 /* A 16-bit double shift by more than 16 is undefined; here operand, source and operand again follow each
  * other, as on Intel's processors. */
-FORCE_INLINE uint32_t double_shift(struct cpu *c, bool left, uint32_t a, uint32_t from, unsigned count, unsigned bits)
+FORCE_INLINE uint32_t double_shift(struct cpu *c, bool left, uint32_t a, uint32_t from,
+				   unsigned count, unsigned bits)
 {
 	uint32_t value;
 	bool cf;

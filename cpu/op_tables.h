@@ -56,8 +56,8 @@ insn_fn op_bound;
 /* op_branch.c */
 extern insn_fn *const jcc_handlers[16];      /* chained */
 extern insn_fn *const jcc_loop_handlers[16]; /* back to the loop, limits checked */
-insn_fn op_jmp, op_jmp_loop, op_jmp_r, op_jmp_rm, op_call, op_call_loop, op_call_r, op_call_m, op_call_rm, op_ret,
-	op_ret_loop, op_into, op_jcxz, op_loop, op_loope, op_loopne;
+insn_fn op_jmp, op_jmp_loop, op_jmp_r, op_jmp_rm, op_call, op_call_loop, op_call_r, op_call_m,
+    op_call_rm, op_ret, op_ret_loop, op_into, op_jcxz, op_loop, op_loope, op_loopne;
 
 /* op_fused.c: the handler for an instruction and the Jcc that ends the block right behind it, as one
  * (CPU_OPT_FUSE); NULL: this pair has none. */

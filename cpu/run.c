@@ -81,7 +81,8 @@ static bool is_flat(const struct cpu *c, unsigned seg)
 
 	if (s->base != 0 || s->limit != 0xFFFFFFFFu)
 		return false;
-	return !protected || seg == CPU_CS || (s->attr & (SEG_P | SEG_CODE | SEG_DOWN | SEG_RW)) == (SEG_P | SEG_RW);
+	return !protected || seg == CPU_CS ||
+	       (s->attr & (SEG_P | SEG_CODE | SEG_DOWN | SEG_RW)) == (SEG_P | SEG_RW);
 }
 
 /* c->flat_all's bit of one segment. */

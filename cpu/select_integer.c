@@ -21,7 +21,8 @@ static void use_byte_registers(struct insn *i)
 	i->rm = byte_register(i->rm);
 }
 
-static insn_fn *pick_form(insn_fn *const forms[FORMS], const struct decoded *d, const struct insn *i, enum form form)
+static insn_fn *pick_form(insn_fn *const forms[FORMS], const struct decoded *d,
+			  const struct insn *i, enum form form)
 {
 	if (form < FORM_RM || !is_flat_operand(d, i))
 		return forms[form];
