@@ -137,7 +137,7 @@ static void build_noise(struct robust *r, struct cpu_state *s)
 static void run(robust_build *build, const char *what)
 {
 	uint64_t first;
-	unsigned long count = robust_count(8000, &first);
+	unsigned long count = robust_count(5000, &first);
 	struct robust_result result = robust_seeds(build, NULL, first, count);
 
 	print_message("# %s: seeds %llu to %llu, %llu instructions; ended by shutdown %llu, halted %llu, budget "

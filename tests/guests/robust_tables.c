@@ -147,7 +147,7 @@ static void build_kernel(struct robust *r, struct cpu_state *s)
 static void run(robust_build *build, robust_build *again, const char *what)
 {
 	uint64_t first;
-	unsigned long count = robust_count(10000, &first);
+	unsigned long count = robust_count(6000, &first);
 	struct robust_result result = robust_seeds(build, again, first, count);
 
 	print_message("# %s: seeds %llu to %llu, %llu instructions; ended by shutdown %llu, halted %llu, budget "
