@@ -9,7 +9,7 @@
 #
 #   QUICK=1   one run, guestbench's short budget, Bochs only boots
 #   RUNS=n    runs of each (default 3)
-#   PEERS=    which (default "umbra qemu bochs"); ONLY=names: rows of guestbench, comma separated
+#   PEERS=    which (default "umbra qemu bochs"); ONLY=name: one row or group of guestbench
 #   JSONL=    keep the raw results in this file
 #
 # A peer that is not installed is said to be skipped.  Bochs takes some 4 minutes to boot.
