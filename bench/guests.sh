@@ -82,6 +82,7 @@ prepare_bochs() {
 	xorriso -as mkisofs -quiet -b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot \
 		-boot-load-size 4 -boot-info-table -o "$work/bochs.iso" "$work/cd" 2>"$work/log" || return 1
 	cat >"$work/bochsrc" <<-END
+		plugin_ctrl: speaker=0
 		megs: $memory
 		cpu: model=core_duo_t2400_yonah, count=1, ips=30000000, reset_on_triple_fault=0
 		clock: sync=none
