@@ -25,8 +25,10 @@ uint64_t host_now(void)
 /* The guest's clock follows the host's, but never jumps while the guest could run: where the host gave us no
  * processor for a while, a guest that sees tens of milliseconds pass between two instructions loses timer
  * ticks and then trust in its clocks.  It goes on by at most STEP_NS a look (or to the time that the guest
- * itself sleeps for), and what is missing is made up at double speed. */
+ * itself sleeps for); what is missing is made up while the guest runs, CATCH_UP times as fast as it passes:
+ * a guest that gets a fifth of a processor keeps up. */
 #define STEP_NS 1000000u
+#define CATCH_UP 4u
 #define LAG_MAX_NS 10000000000u /* stopped for longer: that time is lost */
 
 uint64_t vm_now(struct vm *vm)
@@ -34,7 +36,7 @@ uint64_t vm_now(struct vm *vm)
 	if (vm->paused)
 		return vm->now;
 	uint64_t host = host_now(), went = host - vm->host_seen;
-	uint64_t step = went + (vm->lag < went ? vm->lag : went);
+	uint64_t made_up = went * CATCH_UP, step = went + (vm->lag < made_up ? vm->lag : made_up);
 	uint64_t most = vm->sleep_end > vm->now + STEP_NS ? vm->sleep_end - vm->now : STEP_NS;
 	if (step > most)
 		step = most;

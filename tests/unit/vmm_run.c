@@ -386,15 +386,15 @@ static void the_clock_never_jumps_while_the_guest_could_run(void **state)
 	usleep(50000); /* the host ran something else */
 	last = vm_now(l.vm);
 	assert_true(last - first <= 1000000);
-	for (;;) { /* what is missing is made up, in small steps */
-		uint64_t now = vm_now(l.vm), behind = clock_ns(CLOCK_MONOTONIC) - host - (now - first);
+	/* What is missing is made up in small steps, faster than it passes. */
+	uint64_t spent = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	while (clock_ns(CLOCK_THREAD_CPUTIME_ID) - spent < 10000000) {
+		uint64_t now = vm_now(l.vm);
 		assert_true(now >= last && now - last <= 1000000);
-		assert_true((int64_t)behind >= 0);
 		last = now;
-		if (behind < 100000)
-			break;
-		assert_true(clock_ns(CLOCK_MONOTONIC) - host < 20000000000u);
 	}
+	assert_true(last - first >= 40000000);
+	assert_true(last - first <= clock_ns(CLOCK_MONOTONIC) - host + 1000000000);
 	little_end(&l);
 }
 
