@@ -18,7 +18,7 @@ boot() { # boot NAME OPTIONS...
 # kernel's own threads come to speak.
 said() {
 	tr -d '\r' <"$tmp/$1" | sed -e 's/^\[ *[0-9.]*\] //' -e 's/^\(BOOT-OK\|SELF-CHECK ok\).*/\1/' |
-		grep -v -e '^audit: ' -e 'setting system clock' -e 'took [0-9]* usecs' -e 'crng init done' \
+		grep -v -e '^audit: ' -e 'setting system clock' -e 'took [0-9]* usecs' -e 'hrtimer: interrupt took' -e 'crng init done' \
 			-e '^sched_clock: Marking stable' -e 'MB/s' -e '^random: ' -e 'tsc: Refined' | sort
 }
 same() { # same NAME OPTIONS...: as the plain boot
