@@ -159,7 +159,7 @@ static void without_a_watchdog_a_counting_loop_goes_on(void **state)
 {
 	struct little l;
 	(void)state;
-	LITTLE(&l, "\xB9\x00\x00\x00\x04\x49\x75\xFD" EXIT("\x01") FOREVER); /* 64 Mi times dec %ecx */
+	LITTLE(&l, "\xB9\x00\x00\x40\x00\x49\x75\xFD" EXIT("\x01") FOREVER); /* 4 Mi times dec %ecx */
 	assert_int_equal(vm_run(l.vm), VM_DEBUG_EXIT);
 	little_end(&l);
 }
@@ -455,10 +455,10 @@ static void two_machines_run_in_one_process(void **state)
 	pthread_t thread[2];
 	void *code[2];
 	(void)state;
-	LITTLE(&l[0], "\xB9\x00\x00\x80\x00\xFF\x05\x00\x00\x20\x00\x49\x75\xF7"
-	              "\xA1\x00\x00\x20\x00\xC1\xE8\x10" EXIT_AL FOREVER); /* 0x800000 >> 16 = 0x80 */
-	LITTLE(&l[1], "\xB9\x00\x00\x40\x00\xFF\x05\x00\x00\x20\x00\x49\x75\xF7"
-	              "\xA1\x00\x00\x20\x00\xC1\xE8\x10" EXIT_AL FOREVER); /* 0x400000 >> 16 = 0x40 */
+	LITTLE(&l[0], "\xB9\x00\x00\x08\x00\xFF\x05\x00\x00\x20\x00\x49\x75\xF7"
+	              "\xA1\x00\x00\x20\x00\xC1\xE8\x0C" EXIT_AL FOREVER); /* 0x80000 >> 12 = 0x80 */
+	LITTLE(&l[1], "\xB9\x00\x00\x04\x00\xFF\x05\x00\x00\x20\x00\x49\x75\xF7"
+	              "\xA1\x00\x00\x20\x00\xC1\xE8\x0C" EXIT_AL FOREVER); /* 0x40000 >> 12 = 0x40 */
 	for (int k = 0; k < 2; k++)
 		pthread_create(&thread[k], NULL, run_little, &l[k]);
 	for (int k = 0; k < 2; k++)
