@@ -30,10 +30,26 @@ static void print_help(FILE *to)
 	fprintf(to, "\nThe manual page is umbra(1).\n");
 }
 
+static bool is_verb(const char *name)
+{
+	for (size_t k = 0; k < VERBS; k++)
+		if (strcmp(name, verbs[k].name) == 0)
+			return true;
+	return false;
+}
+
+static int refuse_verb(const char *name)
+{
+	fprintf(stderr, "umbra: unknown verb '%.60s'; try `umbra help`\n", name);
+	return STATUS_USAGE;
+}
+
 static int help_verb(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "run") == 0)
 		print_run_help(stdout);
+	else if (argc > 1 && !is_verb(argv[1]))
+		return refuse_verb(argv[1]);
 	else
 		print_help(stdout);
 	return STATUS_OK;
@@ -63,6 +79,5 @@ int main(int argc, char **argv)
 		if (strcmp(name, verbs[k].name) == 0 && (!dashed || verbs[k].run != run_verb))
 			return verbs[k].run(argc - 1, argv + 1);
 	}
-	fprintf(stderr, "umbra: unknown verb '%.60s'; try `umbra help`\n", argv[1]);
-	return STATUS_USAGE;
+	return refuse_verb(argv[1]);
 }

@@ -3,7 +3,7 @@
  * cli/options.c - the options of `umbra run`, with the names people know from QEMU.
  *
  *   1. Refusing, numbers       refuse_option, parse_number, parse_size
- *   2. Lists of names          -d, --opt
+ *   2. Lists of names          -d, -opt
  *   3. One function an option
  *   4. The table               and --help, made from it
  *   5. Parsing                 parse_run_options
@@ -147,7 +147,7 @@ static bool set_log(struct parse *p, const char *list)
 static bool set_opt(struct parse *p, const char *list)
 {
 	struct name sum;
-	if (!parse_names(p, "--opt", list, opt_names, COUNT(opt_names), &sum))
+	if (!parse_names(p, "-opt", list, opt_names, COUNT(opt_names), &sum))
 		return false;
 	p->o->um_options = sum.um;
 	p->o->cpu_options = sum.cpu;
@@ -157,7 +157,7 @@ static bool set_opt(struct parse *p, const char *list)
 static bool clear_opt(struct parse *p, const char *list)
 {
 	struct name sum;
-	if (!parse_names(p, "--no-opt", list, opt_names, COUNT(opt_names), &sum))
+	if (!parse_names(p, "-no-opt", list, opt_names, COUNT(opt_names), &sum))
 		return false;
 	p->o->um_options &= ~sum.um;
 	p->o->cpu_options &= ~sum.cpu;
@@ -307,23 +307,23 @@ static bool set_stats(struct parse *p, const char *value)
 	else if (strcmp(value, "json") == 0)
 		p->o->stats = STATS_JSON;
 	else
-		return refuse_option(p, "--stats=%.60s: text or json", value);
+		return refuse_option(p, "-stats=%.60s: text or json", value);
 	return true;
 }
 
 static bool set_tables(struct parse *p, const char *value)
 {
-	return parse_count(p, "--tables", value, UM_MIN_TABLES, 1u << 20, &p->o->tables);
+	return parse_count(p, "-tables", value, UM_MIN_TABLES, 1u << 20, &p->o->tables);
 }
 
 static bool set_roots(struct parse *p, const char *value)
 {
-	return parse_count(p, "--roots", value, 1, 1u << 16, &p->o->roots);
+	return parse_count(p, "-roots", value, 1, 1u << 16, &p->o->roots);
 }
 
 static bool set_prefetch(struct parse *p, const char *value)
 {
-	if (!parse_count(p, "--prefetch", value, 0, 64, &p->o->prefetch))
+	if (!parse_count(p, "-prefetch", value, 0, 64, &p->o->prefetch))
 		return false;
 	if (p->o->prefetch == 0)
 		p->o->um_options &= ~(uint32_t)UM_OPT_PREFETCH;
@@ -333,7 +333,7 @@ static bool set_prefetch(struct parse *p, const char *value)
 static bool set_watchdog(struct parse *p, const char *value)
 {
 	uint32_t seconds = 0;
-	if (!parse_count(p, "--watchdog", value, 0, 1000000, &seconds))
+	if (!parse_count(p, "-watchdog", value, 0, 1000000, &seconds))
 		return false;
 	p->o->watchdog_seconds = seconds;
 	return true;
@@ -347,7 +347,7 @@ static bool set_help(struct parse *p, const char *value)
 
 /* ---- 4. The table --------------------------------------------------------------------------- */
 
-enum takes { NOTHING, VALUE, MAYBE /* only as --name=VALUE */ };
+enum takes { NOTHING, VALUE, MAYBE /* only as -name=VALUE */ };
 
 static const struct option {
 	const char *name, *alias;
@@ -402,7 +402,7 @@ void print_run_help(FILE *to)
 		fprintf(to, "  %-24s %s\n", left, o->help);
 	}
 	print_names(to, "log items (-d):", log_names, COUNT(log_names));
-	print_names(to, "optimisations (--opt, --no-opt), all on at first:", opt_names, COUNT(opt_names));
+	print_names(to, "optimisations (-opt, -no-opt), all on at first:", opt_names, COUNT(opt_names));
 	fprintf(to, "\nOn the terminal: Ctrl-A x leaves, Ctrl-A c opens the monitor, Ctrl-A h helps.\n");
 }
 

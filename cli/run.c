@@ -197,7 +197,7 @@ static int run_to_end(struct run *r, struct vm *vm)
 	close_terminal();
 	int status = status_of(vm, end);
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT)
-		fprintf(stderr, "umbra: %s", vm_last_words(vm));
+		fprintf(stderr, "umbra: %s%s", end == VM_HANGUP ? "console: " : "", vm_last_words(vm));
 	print_stats(vm, r->o.stats, stderr);
 	return status;
 }

@@ -141,7 +141,7 @@ static bool look_around(struct vm *vm, struct pace *pace, uint64_t now)
 	if (vm->console.gone) {
 		pace->end = end_with(vm, VM_HANGUP,
 		                     vm->console.error ? strerror(vm->console.error)
-		                                       : "the console was closed",
+		                                       : "closed",
 		                     false);
 		return true;
 	}

@@ -121,6 +121,7 @@ mkfifo "$work/fifo"
 
 refused 2 'no verb' 'no verb' --
 refused 2 'unknown verb' 'an unknown verb' -- walk
+refused 2 'unknown verb' 'help for an unknown verb' -- help walk
 refused 2 'no image' 'no image' -- run
 refused 2 'unknown option' 'an unknown option' -- run -kernal "$work/elf"
 refused 2 'needs a value' 'an option without its value' -- run "$work/elf" -m
