@@ -183,7 +183,8 @@ static bool rest(struct vm *vm, struct pace *pace)
 		pace->end = end_with(vm, VM_STUCK, "the guest halted with interrupts off", true);
 		return true;
 	}
-	machine_flush(vm->machine); /* nothing more to gather output with */
+	/* Nothing more is coming for a while: what the guest has said goes out now. */
+	machine_flush(vm->machine);
 	if (vm->console.out_count)
 		console_flush(&vm->console);
 	uint64_t deadline = machine_deadline(vm->machine);
@@ -192,9 +193,6 @@ static bool rest(struct vm *vm, struct pace *pace)
 		                     true);
 		return true;
 	}
-	/* Nothing more is coming for a while: what the guest has said goes out now. */
-	machine_flush(vm->machine);
-	console_flush(&vm->console);
 	pace->next_console = sleep_until(vm, deadline) ? 0 : vm->now + CONSOLE_NS;
 	return false;
 }
@@ -257,7 +255,6 @@ enum vm_end vm_run(struct vm *vm)
 		else if (run_slice(vm, &pace, now))
 			break;
 	}
-	machine_flush(vm->machine);
 	/* The last lines are wanted; a reader that does not read is not waited for long. */
 	machine_flush(vm->machine);
 	console_drain(&vm->console, pace.end == VM_KICKED ? 200 : 2000);
