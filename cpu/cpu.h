@@ -7,6 +7,7 @@
  *   3. Running       cpu_run and its exits
  *   4. State         struct cpu_state: the architectural registers, in and out
  *   5. Lines         interrupts, NMI, invalidation (called from the core's callbacks), code writes
+ *   6. A host inside what a host does that keeps ring 0 for itself
  *
  * The engine knows the shadow core and nothing of devices.  One thread at a time uses a cpu, except
  * cpu_kick(), which any thread and any signal handler may call.
@@ -24,6 +25,22 @@ struct cpu;
 
 /* ---- 1. The outside ------------------------------------------------------------------------- */
 
+/* Something that is delivered through the IDT. */
+struct cpu_event {
+	unsigned vector;
+	bool software;   /* INT n, INT3, INTO: eip is after the instruction */
+	bool external;
+	bool has_error;
+	uint32_t error;
+	uint32_t eflags; /* as a gate pushes them */
+};
+enum cpu_trap {
+	CPU_TRAP_RESUME, /* dealt with: go on from the state that the processor is in now */
+	CPU_TRAP_LEAVE,  /* ... but leave cpu_run() first, with CPU_EXIT_HOST */
+	CPU_TRAP_AGAIN,  /* cpu_reflect() was refused by the shadow: leave cpu_run() with that; the event
+	                  * comes again first thing in the next one */
+};
+
 struct cpu_bus {
 	void *user;
 	uint32_t (*port_in)(void *user, uint16_t port, unsigned bytes); /* bytes: 1, 2, 4 */
@@ -36,6 +53,9 @@ struct cpu_bus {
 	/* INT n is about to be executed by software (may be NULL).  true: it was a hypercall, carried out;
 	 * go on after the instruction.  VMCALL/VMMCALL ask with vector 0x100 before they raise #UD. */
 	bool (*software_int)(void *user, struct cpu *cpu, unsigned vector);
+	/* An event met a gate that leads to the host's code segment (cpu_config.host_code): the gate's
+	 * checks are done, nothing has been pushed, eip is what would be. */
+	enum cpu_trap (*trap)(void *user, struct cpu *cpu, const struct cpu_event *event);
 };
 
 /* Optimisations, each with its switch. */
@@ -58,6 +78,10 @@ struct cpu_config {
 	uint8_t *ram;
 	size_t ram_bytes;
 	uint64_t tsc_hz;      /* reported by CPUID where it can be */
+	/* A guest that runs in rings 1 to 3 (section 6); both 0: none. */
+	uint32_t window;      /* first address of the core's reserved window: the processor's own reads of
+	                       * descriptor tables and task state segments find its pages there */
+	uint16_t host_code;   /* selector in IDT gates that means: call bus.trap */
 };
 
 /* ---- 2. Life -------------------------------------------------------------------------------- */
@@ -77,6 +101,7 @@ enum cpu_exit {
 	CPU_EXIT_STOP,     /* the shadow said UM_STOP: um_stop_reason() */
 	CPU_EXIT_NOMEM,    /* the shadow said UM_NOMEM; nothing changed, may be called again */
 	CPU_EXIT_DEBUG,    /* a debugger's breakpoint or step (cpu_set_debug) */
+	CPU_EXIT_HOST,     /* bus.trap() said CPU_TRAP_LEAVE */
 };
 /* Run guest code until an exit.  `budget`: instructions (approximately), >= 1. */
 enum cpu_exit cpu_run(struct cpu *cpu, uint64_t budget);
@@ -142,5 +167,38 @@ struct cpu_trace {
 	void (*block)(void *user, struct cpu *cpu, uint32_t eip); /* a block was decoded (-d in_asm) */
 };
 void cpu_set_trace(struct cpu *cpu, const struct cpu_trace *trace);
+
+/* ---- 6. A host inside ----------------------------------------------------------------------- */
+
+/* A host of a paravirtual guest puts a GDT, an IDT and a TSS of its own in the core's window, runs the
+ * guest in ring 1 and 3 with IOPL 0, and hears of what meets its gates by bus.trap().  The calls below are
+ * cheap, and for bus.trap() or between two cpu_run(). */
+
+struct cpu_regs {
+	uint32_t gpr[8], eip, eflags;
+	uint16_t selector[6];
+	uint8_t cpl;
+	bool halted;
+};
+void cpu_get_regs(struct cpu *cpu, struct cpu_regs *out);
+void cpu_set_gpr(struct cpu *cpu, unsigned gpr, uint32_t value);
+void cpu_set_eip(struct cpu *cpu, uint32_t eip);
+uint32_t cpu_get_cr2(const struct cpu *cpu);
+void cpu_set_ts(struct cpu *cpu, bool ts);         /* CR0.TS: the next FPU instruction raises #NM */
+/* CR0.PG and CR3, and the core is told: MOV to CR3, or the change of mode. */
+void cpu_set_root(struct cpu *cpu, bool paging, uint32_t cr3);
+void cpu_set_halted(struct cpu *cpu, bool halted); /* cpu_run() returns CPU_EXIT_HALTED while it is */
+/* Load all six segment registers again from the selectors that they hold, as a return from ring 0 would.
+ * false: one of them no longer can be (the registers are as before). */
+bool cpu_reload_segments(struct cpu *cpu);
+/* Deliver `event` through a 32-bit trap gate selector:offset that the caller gives instead of the IDT: frame,
+ * stack of the TSS, checks and page faults as there; event->eflags is what is pushed, the running IF stays.
+ * false: nothing has changed but memory below the stack pointer, and *why says what prevented it. */
+enum cpu_refusal {
+	CPU_REFUSED_FAULT,  /* the guest's: an exception, event->vector says which (14: cpu_get_cr2()) */
+	CPU_REFUSED_SHADOW, /* UM_NOMEM, UM_STOP */
+};
+bool cpu_reflect(struct cpu *cpu, uint16_t selector, uint32_t offset, struct cpu_event *event,
+                 enum cpu_refusal *why);
 
 #endif

@@ -199,6 +199,8 @@ struct cpu {
 	struct fpu *fpu;
 	struct block_cache *blocks;
 	uint64_t tsc_hz;
+	uint64_t window;       /* where the window begins; 1 << 32: there is none */
+	uint16_t host_code;
 	char last_words[512];  /* how the shutdown came about */
 	struct tlb_entry tlbs[2][TLB_ENTRIES];
 	uint64_t tlb_global[2][TLB_ENTRIES / 64]; /* bit per entry: may stay over cpu_invalidate_nonglobal() */

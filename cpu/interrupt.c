@@ -6,8 +6,9 @@
  *   2. Real mode     the interrupt vector table
  *   3. Frames        what a gate pushes, on which stack
  *   4. Gates         protected and virtual-8086 mode
- *   5. Delivery      faults while delivering: double fault, shutdown
- *   6. INT n         the instruction's part
+ *   5. The host      gates that lead to it; frames that it wants built
+ *   6. Delivery      faults while delivering: double fault, shutdown
+ *   7. INT n         the instruction's part
  *
  * A fault while delivering changes nothing of the processor, so that the next event is delivered from the
  * same state (a task gate's switch excepted: there the state is the new task's).
@@ -26,6 +27,8 @@ struct event {
 	bool external;  /* an interrupt: never part of a double fault */
 	bool has_error;
 	uint32_t error;
+	bool has_eflags; /* a host says what is pushed (cpu_reflect) */
+	uint32_t eflags;
 };
 
 enum { ERROR_EXT = 1, ERROR_IDT = 2 };
@@ -60,6 +63,8 @@ static uint32_t flags_image(const struct cpu *c, const struct event *e)
 	static const uint32_t faults = 1u << EXC_DE | 1u << EXC_BR | 1u << EXC_UD | 1u << EXC_NM | 1u << EXC_TS |
 		1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF | 1u << EXC_MF | 1u << EXC_AC |
 		1u << EXC_XM;
+	if (e->has_eflags)
+		return e->eflags;
 	bool restarts = !e->software && !e->external && e->vector < 32 && (faults >> e->vector & 1);
 
 	return get_eflags(c) | (restarts ? FL_RF : 0);
@@ -137,7 +142,7 @@ static bool read_gate(struct cpu *c, const struct event *e, struct gate *g)
 
 	if (at + 7 > c->idtr.limit)
 		return fault(c, EXC_GP, code);
-	if (!lin_read64(c, c->idtr.base + at, 0, &both))
+	if (!sys_read64(c, c->idtr.base + at, &both))
 		return false;
 	lo = (uint32_t)both;
 	hi = (uint32_t)(both >> 32);
@@ -224,19 +229,74 @@ static bool deliver_gate(struct cpu *c, const struct event *e, const struct gate
 	return true;
 }
 
+/* ---- 5. The host ---------------------------------------------------------------------------- */
+
+/* false with c->exc.vector < 0 and c->exit: the event is put off. */
+static bool call_host(struct cpu *c, const struct event *e)
+{
+	const struct cpu_event event = {
+		.vector = e->vector,
+		.software = e->software,
+		.external = e->external,
+		.has_error = e->has_error,
+		.error = e->error,
+		.eflags = flags_image(c, e),
+	};
+
+	fpu_leave(c);
+	switch (c->bus.trap(c->bus.user, c, &event)) {
+	case CPU_TRAP_RESUME:
+		break;
+	case CPU_TRAP_LEAVE:
+		c->exit = CPU_EXIT_HOST;
+		c->events |= EV_EXIT;
+		break;
+	case CPU_TRAP_AGAIN:
+		return false;
+	}
+	return true;
+}
+
+bool cpu_reflect(struct cpu *c, uint16_t selector, uint32_t offset, struct cpu_event *event,
+                 enum cpu_refusal *why)
+{
+	const struct gate gate = { .type = SYS_TRAP32, .present = true, .selector = selector, .offset = offset };
+	const struct event e = {
+		.vector = event->vector,
+		.software = event->software,
+		.external = event->external,
+		.has_error = event->has_error,
+		.error = event->error,
+		.has_eflags = true,
+		.eflags = event->eflags,
+	};
+
+	if (!deliver_gate(c, &e, &gate)) {
+		*why = c->exc.vector < 0 ? CPU_REFUSED_SHADOW : CPU_REFUSED_FAULT;
+		if (*why == CPU_REFUSED_FAULT)
+			event->vector = (unsigned)c->exc.vector;
+		c->exc.vector = -1;
+		return false;
+	}
+	c->halted = c->inhibit = c->inhibit_debug = false;
+	return true;
+}
+
 static bool deliver_protected(struct cpu *c, const struct event *e)
 {
 	struct gate g = { 0 };
 
 	if (!read_gate(c, e, &g))
 		return false;
+	if (unlikely(c->host_code && g.selector == c->host_code))
+		return call_host(c, e);
 	if (g.type != SYS_TASK_GATE)
 		return deliver_gate(c, e, &g);
 	c->flags = (c->flags & ~(uint32_t)FL_RF) | (flags_image(c, e) & FL_RF); /* the old TSS gets it */
 	return switch_task(c, g.selector, TASK_GATE, c->eip, e->has_error, e->error);
 }
 
-/* ---- 5. Delivery ---------------------------------------------------------------------------- */
+/* ---- 6. Delivery ---------------------------------------------------------------------------- */
 
 /* Benign exceptions may follow each other without end (an alignment check whose handler's stack is not
  * aligned): real processors hang there; this one shuts down. */
@@ -387,7 +447,7 @@ bool deliver_undelivered(struct cpu *c)
 	return deliver(c, e);
 }
 
-/* ---- 6. INT n ------------------------------------------------------------------------------- */
+/* ---- 7. INT n ------------------------------------------------------------------------------- */
 
 enum run software_interrupt(struct cpu *c, const struct insn *i, unsigned vector)
 {

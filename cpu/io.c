@@ -25,12 +25,12 @@ static bool allowed_by_map(struct cpu *c, uint16_t port, unsigned bytes)
 
 	if ((type != SYS_TSS32 && type != SYS_TSS32_BUSY) || c->tr.limit < TSS32_MIN_LIMIT)
 		return fault(c, EXC_GP, 0);
-	if (!lin_read16(c, c->tr.base + TSS_IO_MAP, 0, &map))
+	if (!sys_read16(c, c->tr.base + TSS_IO_MAP, &map))
 		return false;
 	at = (uint32_t)map + port / 8;
 	if (at + 1 > c->tr.limit)
 		return fault(c, EXC_GP, 0);
-	if (!lin_read16(c, c->tr.base + at, 0, &bits))
+	if (!sys_read16(c, c->tr.base + at, &bits))
 		return false;
 	if ((unsigned)bits >> port % 8 & ((1u << bytes) - 1))
 		return fault(c, EXC_GP, 0);

@@ -254,7 +254,7 @@ static bool look_at_descriptor(struct cpu *c, const struct insn *i, uint16_t *se
 		return false;
 	if (sel_null(*selector) || !find_descriptor(c, *selector, &linear))
 		return true;
-	if (!lin_read64(c, linear, 0, &both))
+	if (!sys_read64(c, linear, &both))
 		return false;
 	*lo = (uint32_t)both;
 	*hi = (uint32_t)(both >> 32);

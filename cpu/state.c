@@ -29,6 +29,8 @@ struct cpu *cpu_new(const struct cpu_config *config)
 	c->ram = config->ram;
 	c->ram_bytes = config->ram_bytes;
 	c->tsc_hz = config->tsc_hz;
+	c->window = config->window ? config->window : 1ull << 32;
+	c->host_code = config->host_code;
 	if (!blocks_new(c) || !fpu_new(c)) {
 		cpu_free(c);
 		return NULL;

@@ -62,6 +62,19 @@ static inline bool sel_null(uint16_t selector) { return !(selector & 0xFFFC); }
 static inline unsigned sel_rpl(uint16_t selector) { return selector & 3; }
 enum { SEL_TI = 4 };
 
+/* What the processor reads for itself - GDT, LDT, IDT, TSS - it may find in the window too. */
+bool window_read(struct cpu *c, uint32_t linear, void *buf, unsigned bytes); /* host.c */
+#define DEFINE_SYS_READ(bits, type)                                                                    \
+	static inline bool sys_read##bits(struct cpu *c, uint32_t linear, type *value)                 \
+	{                                                                                              \
+		if (unlikely(linear >= c->window))                                                     \
+			return window_read(c, linear, value, bits / 8);                                \
+		return lin_read##bits(c, linear, 0, value);                                            \
+	}
+DEFINE_SYS_READ(16, uint16_t)
+DEFINE_SYS_READ(32, uint32_t)
+DEFINE_SYS_READ(64, uint64_t)
+
 /* Linear address of the descriptor, if its table has it. */
 static inline bool find_descriptor(const struct cpu *c, uint16_t selector, uint32_t *linear)
 {
@@ -87,7 +100,7 @@ static inline bool read_descriptor(struct cpu *c, uint16_t selector, uint32_t *l
 	uint64_t both = 0;
 	bool found = find_descriptor(c, selector, &linear);
 
-	if (unlikely(!found || !lin_read64(c, linear, 0, &both))) {
+	if (unlikely(!found || !sys_read64(c, linear, &both))) {
 		*lo = *hi = 0;
 		return found ? false : fault(c, vector, sel_error(selector));
 	}

@@ -50,11 +50,11 @@ bool read_inner_stack(struct cpu *c, unsigned cpl, uint16_t *ss, uint32_t *esp)
 	if (at + (wide ? 5 : 3) > c->tr.limit)
 		return fault(c, EXC_TS, sel_error(c->tr.selector));
 	if (wide)
-		return lin_read32(c, c->tr.base + at, 0, esp) && lin_read16(c, c->tr.base + at + 4, 0, ss);
-	if (!lin_read16(c, c->tr.base + at, 0, &half))
+		return sys_read32(c, c->tr.base + at, esp) && sys_read16(c, c->tr.base + at + 4, ss);
+	if (!sys_read16(c, c->tr.base + at, &half))
 		return false;
 	*esp = half;
-	return lin_read16(c, c->tr.base + at + 2, 0, ss);
+	return sys_read16(c, c->tr.base + at + 2, ss);
 }
 
 /* ---- 3. Before ------------------------------------------------------------------------------ */

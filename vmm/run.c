@@ -218,6 +218,7 @@ static bool handle_exit(struct vm *vm, struct pace *pace, enum cpu_exit exit)
 		pace->end = end_with(vm, VM_NOMEM, "no memory for shadow tables", true);
 		return true;
 	case CPU_EXIT_DEBUG:
+	case CPU_EXIT_HOST:
 		pace->end = end_with(vm, VM_KICKED, "a breakpoint", true);
 		return true;
 	}
