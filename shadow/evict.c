@@ -4,7 +4,7 @@
  *
  *   1. The list     least recently made or touched last; a use bit stands in for exact order
  *   2. Evict one    stale tables first, then a second chance for those in use
- *   3. Giving back  um_shrink, um_set_budget, the end
+ *   3. Giving back  um_shrink, um_set_budget, everything
  */
 #include "core.h"
 

@@ -5,6 +5,7 @@
  *   1. The user half    the current root's upper entries go; the tables behind them stay cached
  *   2. Everything       one number changes (W7); tables are freed as their memory is wanted
  *   3. One page
+ *   4. Another way of learning: what was built under the old one must not be left, not even stale
  */
 #include "core.h"
 
@@ -77,4 +78,23 @@ void um_flush_page(struct um *um, um_gva gva)
 	invalidate_range(um, gva, gva + UM_PAGE_SIZE - 1);
 	commit_invalidate(um);
 	observe(um, UM_EV_FLUSH_PAGE, gva, 0, 0);
+}
+
+/* ---- 4. Another way of learning ------------------------------------------------------------- */
+
+/* Tables made while told were never write-protected, and those made while tracked keep frames
+ * protected that nobody would ask about any more: they are freed, where a flush makes them stale. */
+enum um_result um_set_learn(struct um *um, enum um_learn learn)
+{
+	if (learn != UM_LEARN_TRACKED && learn != UM_LEARN_TOLD)
+		return UM_EINVAL;
+	if (learn == um->learn)
+		return UM_OK;
+	um->stats.flush_all++;
+	free_all_tables(um);
+	um->learn = learn;
+	told_reset(um);
+	commit_invalidate(um);
+	observe(um, UM_EV_FLUSH_ALL, 0, 0, 0);
+	return UM_OK;
 }

@@ -10,7 +10,7 @@
  *   1. Words             types, access bits, results
  *   2. The embedder      callbacks: guest memory, host pages, table memory, invalidation, observer
  *   3. Life              um_size, um_init, um_destroy                            (part vii)
- *   4. Modes and roots   um_set_mode, um_switch_root                             (part iv)
+ *   4. Modes and roots   um_set_mode, um_switch_root, um_set_learn               (part iv)
  *   5. Access            um_demand_page, um_lookup, um_pin_page                  (parts i, ii)
  *   6. Changes           um_set_pte, um_set_pde, um_guest_wrote                  (part iii)
  *   7. Flushes           um_flush_user, um_flush_all, um_flush_page              (part v)
@@ -236,6 +236,12 @@ void um_switch_root(struct um *um, um_gpa cr3);
 /* Told mode: the user/kernel split.  0: not known yet; every address is then treated as both.  A
  * new value flushes everything.  UM_EINVAL when it reaches the reserved window. */
 enum um_result um_set_user_end(struct um *um, um_gva first_kernel_address);
+/* From now on the core learns of changes this way: a guest of unknown kind makes itself known, or is
+ * reset.  Everything cached is dropped at once, every page and table given back, nothing stays
+ * tracked, the hardware forgets all; mode, CR3, split and window stay, and the next access builds
+ * anew (with a window: um_window_enter(), as after um_flush_all()).  Free when nothing changes.
+ * UM_EINVAL: there is no such way. */
+enum um_result um_set_learn(struct um *um, enum um_learn learn);
 
 /* ---- 5. Access ------------------------------------------------------------------------------ */
 

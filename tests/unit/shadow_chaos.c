@@ -216,19 +216,41 @@ static void step_told(struct chaos *c)
 		step_common(c);
 }
 
-static void run(enum um_learn learn, uint32_t options, uint32_t tables, uint32_t roots)
+enum { EITHER = -1 }; /* now told, now tracked: nothing of the one may be left in the other */
+
+static void change_learn(struct chaos *c, enum um_learn *learn)
+{
+	struct um_stats s;
+
+	*learn = *learn == UM_LEARN_TOLD ? UM_LEARN_TRACKED : UM_LEARN_TOLD;
+	assert_int_equal(um_set_learn(c->f->um, *learn), UM_OK);
+	audit(c->f);
+	um_get_stats(c->f->um, &s);
+	assert_int_equal(s.tables + s.entries, 0);
+	assert_int_equal(c->f->gets, c->f->puts);
+	for (um_gfn gfn = 0; gfn < FRAMES; gfn++)
+		assert_false(um_is_tracked(c->f->um, gfn));
+	for (unsigned i = 0; i < FAKE_TLB; i++)
+		assert_false(c->f->tlb[i].valid);
+	memcpy(c->expected, c->f->memory, sizeof(c->expected));
+}
+
+static void run(int which, uint32_t options, uint32_t tables, uint32_t roots)
 {
 	const char *text = getenv("UMBRA_CHAOS_SEEDS");
 	unsigned seeds = text ? (unsigned)strtoul(text, NULL, 0) : 100;
 
 	for (unsigned seed = 1; seed <= seeds; seed++) {
 		struct chaos *c = calloc(1, sizeof(*c));
-
 		c->rng = seed * UINT64_C(0x9E3779B97F4A7C15) ^ options;
+		enum um_learn learn = which == UM_LEARN_TOLD ? UM_LEARN_TOLD : UM_LEARN_TRACKED;
+
 		c->f = fake_new(FRAMES, learn, options, tables, roots);
 		fill_memory(c);
 		fake_set_mode(c->f, some_mode(c) | REF_PG, roll(c, FRAMES) << 12);
 		for (unsigned i = 0; i < STEPS; i++) {
+			if (which == EITHER && roll(c, 20) == 0)
+				change_learn(c, &learn);
 			if (learn == UM_LEARN_TOLD) {
 				step_told(c);
 			} else {
@@ -254,6 +276,9 @@ RUN(tracked_with_unsync, UM_LEARN_TRACKED, UM_OPT_ALL, 64, 16)
 RUN(told_with_optimisations, UM_LEARN_TOLD, UM_OPT_ALL, 64, 16)
 RUN(told_without, UM_LEARN_TOLD, 0, 64, 16)
 RUN(told_with_least_memory, UM_LEARN_TOLD, UM_OPT_ALL, UM_MIN_TABLES, 1)
+RUN(changing_with_optimisations, EITHER, IN_STEP, 64, 16)
+RUN(changing_without, EITHER, 0, 64, 16)
+RUN(changing_with_unsync, EITHER, UM_OPT_ALL, UM_MIN_TABLES, 2)
 
 int main(void)
 {
@@ -265,6 +290,9 @@ int main(void)
 		cmocka_unit_test(told_with_optimisations),
 		cmocka_unit_test(told_without),
 		cmocka_unit_test(told_with_least_memory),
+		cmocka_unit_test(changing_with_optimisations),
+		cmocka_unit_test(changing_without),
+		cmocka_unit_test(changing_with_unsync),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

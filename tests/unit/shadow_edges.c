@@ -7,6 +7,7 @@
  *   2. Bounds         what a hostile guest would stretch: mappings, parents, tables, unsync tables
  *   3. Odd memory     page tables in memory that does not take Accessed and Dirty
  *   4. Looking, and the host's side
+ *   5. Another way of learning
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -502,6 +503,63 @@ static void window_survives_everything(void **state)
 	done(f);
 }
 
+/* ---- 5. Another way of learning ------------------------------------------------------------- */
+
+static void switching_the_way_of_learning_drops_everything(void **state)
+{
+	struct fake *f = tracked(256, UM_OPT_ALL, 16, 4);
+	struct um_map map;
+
+	(void)state;
+	assert_int_equal(um_window_reserve(f->um, 0xFFC00000u, 0x400000), UM_OK);
+	assert_int_equal(um_window_map(f->um, 0, 0xFFC00000u, 0x11, UM_WRITE), UM_OK);
+	assert_int_equal(um_window_enter(f->um, 0), UM_OK);
+	fake_poke(f, TABLE, DATA | 7);
+	fake_poke(f, TABLE + 4, TABLE | 7);
+	expect(f, 0x0, UM_WRITE, UM_OK);
+	/* Written so often that it is left to itself, and one table stale from a flush before. */
+	for (unsigned i = 0; i < 8 && um_is_tracked(f->um, TABLE >> 12); i++)
+		fake_store(f, 0x1000 + 8 + 4 * i, 0);
+	assert_false(um_is_tracked(f->um, TABLE >> 12));
+	um_flush_all(f->um);
+	expect(f, 0x0, UM_WRITE, UM_OK);
+	assert_true(um_is_tracked(f->um, DIR >> 12));
+	/* Refused, or nothing to do: nothing changes. */
+	assert_int_equal(um_set_learn(f->um, (enum um_learn)2), UM_EINVAL);
+	assert_int_equal(um_set_learn(f->um, UM_LEARN_TRACKED), UM_OK);
+	assert_true(fake_access(f, 0x0, UM_WRITE).from_tlb);
+	assert_int_equal(um_set_pte(f->um, DIR, 0, 0), UM_EINVAL);
+	audit(f);
+
+	assert_int_equal(um_set_learn(f->um, UM_LEARN_TOLD), UM_OK);
+	audit(f);
+	assert_false(um_is_tracked(f->um, DIR >> 12) || um_is_tracked(f->um, TABLE >> 12));
+	assert_int_equal(stats(f).entries, 0);
+	assert_int_equal(stats(f).tables, 1); /* the window's */
+	assert_int_equal(f->gets, f->puts);
+	assert_int_equal(um_lookup(f->um, 0x0, UM_READ, &map), UM_EMPTY);
+	assert_false(fake_access(f, 0x0, UM_WRITE).from_tlb);
+	/* Told now: a write to a table is a write like any other, and the shadow waits to be told. */
+	expect(f, 0x1000, UM_WRITE, UM_OK);
+	assert_int_equal(fake_store(f, 0x1000, 0).result, UM_OK);
+	expect(f, 0x0, UM_READ, UM_OK);
+	assert_int_equal(um_set_pte(f->um, DIR, 0, 0), UM_OK);
+	expect(f, 0x0, UM_READ, UM_FAULT);
+	assert_int_equal(um_window_lookup(f->um, 0xFFC00000u, &map), UM_OK);
+	assert_int_equal(map.hfn, 0x11);
+	audit(f);
+
+	assert_int_equal(um_set_learn(f->um, UM_LEARN_TRACKED), UM_OK);
+	audit(f);
+	assert_int_equal(f->gets, f->puts);
+	expect(f, 0x1000, UM_READ, UM_OK);
+	expect(f, 0x1000, UM_WRITE, UM_TRACKED);
+	fake_poke(f, TABLE, DATA | 7);
+	expect(f, 0x0, UM_WRITE, UM_OK);
+	assert_int_equal(um_set_pte(f->um, DIR, 0, 0), UM_EINVAL);
+	done(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -517,6 +575,7 @@ int main(void)
 		cmocka_unit_test(visiting_finds_every_leaf_in_order),
 		cmocka_unit_test(budget_can_be_lowered_and_raised),
 		cmocka_unit_test(window_survives_everything),
+		cmocka_unit_test(switching_the_way_of_learning_drops_everything),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
