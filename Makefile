@@ -88,11 +88,12 @@ GUEST_FLAGS := -m32 -march=i686 -O2 -std=gnu11 $(WARN) -ffreestanding -fno-pic -
 GUEST_LIB   := guests/common/start.S guests/common/entry.S guests/common/trap.c guests/common/console.c
 GUEST_BAD   := $(basename $(wildcard guests/bad/*.S guests/bad/*.c))
 GUESTS      := $(addprefix $(BUILD)/,guests/hello guests/access $(GUEST_BAD))
+GUEST_PV    := $(BUILD)/guests/pv.elf
 guestobj     = $(addprefix $(BUILD)/guests/obj/,$(addsuffix .o,$(basename $(1))))
 GUEST_LINK  := -m32 -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-T,guests/common/guest.ld
 
 .PHONY: guests
-guests: $(if $(filter x86_64 i%86,$(shell uname -m)),$(GUESTS))
+guests: $(if $(filter x86_64 i%86,$(shell uname -m)),$(GUESTS) $(GUEST_PV))
 
 $(BUILD)/guests/obj/%.o: %.c
 	$(call say,GUESTCC,$@) mkdir -p $(@D); $(GUEST_CC) $(GUEST_FLAGS) -c -o $@ $<
@@ -104,6 +105,12 @@ $(BUILD)/guests/bad/random-tables: $(call guestobj,$(GUEST_LIB))
 $(addprefix $(BUILD)/,$(GUEST_BAD)): $(BUILD)/%: $(BUILD)/guests/obj/%.o
 $(GUESTS): guests/common/guest.ld
 	$(call say,GUESTLD,$@) mkdir -p $(@D); $(GUEST_CC) $(GUEST_LINK) -o $@ $(filter %.o,$^)
+
+# The paravirtual one is linked at its own addresses; its first C runs before there are page tables.
+$(BUILD)/guests/obj/guests/pv/early.o: GUEST_FLAGS += -fpie
+$(GUEST_PV): $(call guestobj,$(wildcard guests/pv/*.c guests/pv/*.S)) guests/pv/pv.ld
+	$(call say,GUESTLD,$@) mkdir -p $(@D); $(GUEST_CC) $(subst guests/common/guest.ld,guests/pv/pv.ld,$(GUEST_LINK)) \
+		-no-pie -o $@ $(filter %.o,$^)
 
 # Other flags: everything is built again.
 $(BUILD)/flags: force
