@@ -27,6 +27,8 @@ enum {
 	STATUS_STUCK = 8,     /* halted or looping for ever with interrupts off */
 	STATUS_HOST = 10,     /* the host's resources ended while the guest ran */
 	STATUS_HANGUP = 12,   /* the console went away */
+	STATUS_CRASHED = 14,  /* a paravirtual guest reported its own crash */
+	STATUS_KILLED = 16,   /* ... or broke the interface that it runs on */
 };
 
 /* ---- options.c ------------------------------------------------------------------------------ */

@@ -61,6 +61,10 @@ static void info_shadow(struct escape *e)
 static void info_irq(struct escape *e)
 {
 	char text[2048];
+	if (!vm_machine(e->vm)) {
+		say(e, "this machine has no interrupt controller: its host injects interrupts\r\n");
+		return;
+	}
 	size_t size = machine_describe_irq(vm_machine(e->vm), text, sizeof text - 1);
 	text[size < sizeof text ? size : sizeof text - 1] = 0;
 	say_lines(e, text);

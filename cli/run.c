@@ -178,6 +178,10 @@ static int status_of(struct vm *vm, enum vm_end end)
 		return STATUS_SHUTDOWN;
 	case VM_STUCK:
 		return STATUS_STUCK;
+	case VM_CRASHED:
+		return STATUS_CRASHED;
+	case VM_KILLED:
+		return STATUS_KILLED;
 	case VM_HANGUP:
 		return STATUS_HANGUP;
 	case VM_NOMEM:

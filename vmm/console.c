@@ -130,7 +130,7 @@ void console_drain(struct console *console, int patience_ms)
 
 void vm_console_flush(struct vm *vm)
 {
-	machine_flush(vm->machine);
+	vm->board->flush(vm);
 	console_flush(&vm->console);
 }
 
@@ -144,14 +144,11 @@ bool console_listens(const struct console *console)
 static void feed_guest(struct vm *vm)
 {
 	struct console *console = &vm->console;
-	size_t room;
-	while (console->in_count && (room = machine_serial_room(vm->machine)) > 0) {
+	while (console->in_count) {
 		size_t run = CONSOLE_IN - console->in_head;
 		if (run > console->in_count)
 			run = console->in_count;
-		if (run > room)
-			run = room;
-		size_t took = machine_serial_in(vm->machine, console->in + console->in_head, run);
+		size_t took = vm->board->hear(vm, console->in + console->in_head, run);
 		if (!took)
 			return;
 		console->in_head = (console->in_head + took) % CONSOLE_IN;

@@ -3,7 +3,9 @@
  * vmm/internal.h - the inside of a virtual machine: its index.
  *
  *   memory.c    guest memory, the core's callbacks, shadow tables' memory
- *   bus.c       what the processor and the devices call: ports, absent memory, time, lines
+ *   clock.c     time, as the guest has it
+ *   board_*.c   what is around the processor (board.h)
+ *   network.c   waiting for the networks' file descriptors
  *   console.c   bytes between the serial port and two file descriptors
  *   log.c       -d: exceptions, decoded blocks, shadow events
  *   stuck.c     proof that a guest will never do anything again
@@ -15,6 +17,7 @@
 
 #include <stdatomic.h>
 
+#include "vmm/board.h"
 #include "vmm/vmm.h"
 
 #define DEFAULT_TABLES 1024u  /* 20 MiB of shadow tables at most */
@@ -24,6 +27,8 @@
 
 #define RAM_MIN (1ull << 20)
 #define RAM_MAX (3584ull << 20) /* the rest of 4 GiB is for devices */
+
+#define EFLAGS_IF (1u << 9)
 
 #define CONSOLE_OUT 65536u    /* output waiting for a slow terminal */
 #define CONSOLE_IN 4096u      /* input waiting for the guest */
@@ -50,14 +55,19 @@ struct console {
 
 struct vm {
 	struct vm_config config;
+	const struct board_ops *board;
 	uint8_t *ram;
-	uint64_t ram_bytes;
+	uint64_t ram_bytes;   /* guest-physical memory, with what devices share above RAM */
+	uint64_t mapped_bytes;
 	bool a20;
 	void *um_memory;
 	size_t um_bytes;
 	struct um *um;
 	struct cpu *cpu;
-	struct machine *machine;
+	struct machine *machine;      /* board_pc.c's */
+	struct lguest_board *lguest;  /* board_lguest.c's */
+	struct net_backend *net[VM_NETS_MAX];
+	unsigned nets;
 	struct table_slab tables;
 	struct console console;
 	int wake;             /* eventfd: vm_kick() while asleep */
@@ -87,11 +97,19 @@ void set_a20(struct vm *vm, bool enabled);
 /* All of RAM was replaced under the processor and the shadow. */
 void ram_replaced(struct vm *vm);
 
-/* ---- bus.c ---------------------------------------------------------------------------------- */
+/* ---- clock.c -------------------------------------------------------------------------------- */
 
 uint64_t host_now(void);
-void connect_cpu(struct vm *vm, struct cpu_config *config);
-void connect_machine(struct vm *vm, struct machine_config *config);
+uint64_t read_tsc(void *vm); /* what RDTSC returns: TSC_HZ a second */
+
+/* ---- network.c ------------------------------------------------------------------------------ */
+
+#define NETWORK_FDS 64u
+struct pollfd;
+/* What the networks wait for: file descriptors (at most `room`) and *timeout_ms, lowered. */
+unsigned network_fill(struct vm *vm, struct pollfd *fds, unsigned room, int *timeout_ms);
+void network_process(struct vm *vm, const struct pollfd *fds, unsigned count);
+void network_pump(struct vm *vm); /* both, without waiting */
 
 /* ---- console.c ------------------------------------------------------------------------------ */
 
@@ -119,7 +137,6 @@ bool prove_stuck(struct vm *vm, enum cpu_exit *exit);
 
 /* ---- vm.c ----------------------------------------------------------------------------------- */
 
-bool load_guest(struct vm *vm, struct guest_error *error);
 bool reset_vm(struct vm *vm, struct guest_error *error);
 
 #endif

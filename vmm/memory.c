@@ -30,7 +30,7 @@ static bool say(struct guest_error *error, const char *text, unsigned long long 
 
 bool map_ram(struct vm *vm, struct guest_error *error)
 {
-	uint64_t bytes = vm->config.ram_bytes;
+	uint64_t bytes = vm->config.ram_bytes, all = bytes + vm->board->device_bytes;
 	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
 	if (bytes < RAM_MIN || bytes > RAM_MAX || bytes % RAM_MIN)
 		return say(error, "memory size %llu MiB is out of range: 1 to %llu MiB, whole ones",
@@ -39,13 +39,14 @@ bool map_ram(struct vm *vm, struct guest_error *error)
 		return say(error, "memory size %llu MiB is more than this host has (%llu MiB)",
 		           (unsigned long long)bytes >> 20,
 		           ((unsigned long long)pages * (unsigned long long)page) >> 20);
-	void *ram = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	void *ram = mmap(NULL, all, PROT_READ | PROT_WRITE,
 	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ram == MAP_FAILED)
 		return say(error, "the host has no %llu MiB of memory for the guest",
 		           (unsigned long long)bytes >> 20, 0);
 	vm->ram = ram;
 	vm->ram_bytes = bytes;
+	vm->mapped_bytes = all;
 	vm->a20 = true;
 	return true;
 }
@@ -53,7 +54,7 @@ bool map_ram(struct vm *vm, struct guest_error *error)
 void unmap_ram(struct vm *vm)
 {
 	if (vm->ram)
-		munmap(vm->ram, vm->ram_bytes);
+		munmap(vm->ram, vm->mapped_bytes);
 	vm->ram = NULL;
 }
 
@@ -228,7 +229,9 @@ static enum um_grant get_page(void *user, um_gfn gfn, bool write, um_hfn *hfn)
 {
 	struct vm *vm = user;
 	(void)write; /* private memory: the page behind it is always the real one */
-	if (gfn >= vm->ram_bytes >> UM_PAGE_SHIFT || (!vm->a20 && (gfn & (A20_BIT >> 12))))
+	if (gfn >= vm->ram_bytes >> UM_PAGE_SHIFT)
+		return vm->board->grant(vm, gfn);
+	if (!vm->a20 && (gfn & (A20_BIT >> 12)))
 		return UM_GRANT_MMIO;
 	*hfn = ((uintptr_t)vm->ram >> UM_PAGE_SHIFT) + gfn;
 	return UM_GRANT_RAM;

@@ -39,7 +39,7 @@ static enum vm_end end_with(struct vm *vm, enum vm_end end, const char *text, bo
 static bool sleep_until(struct vm *vm, uint64_t deadline)
 {
 	struct console *console = &vm->console;
-	struct pollfd wait[3] = { { .fd = vm->wake, .events = POLLIN } };
+	struct pollfd wait[3 + NETWORK_FDS] = { { .fd = vm->wake, .events = POLLIN } };
 	unsigned count = 1;
 	uint64_t now = vm_now(vm), ns = deadline > now ? deadline - now : 0;
 	if (vm->paused || ns > SLEEP_MAX_NS)
@@ -48,6 +48,11 @@ static bool sleep_until(struct vm *vm, uint64_t deadline)
 		wait[count++] = (struct pollfd){ .fd = console->fd.in, .events = POLLIN };
 	if (console->out_count)
 		wait[count++] = (struct pollfd){ .fd = console->fd.out, .events = POLLOUT };
+	int net_ms = (int)(ns / 1000000u) + 1;
+	unsigned own = count;
+	count += network_fill(vm, wait + count, NETWORK_FDS, &net_ms);
+	if ((uint64_t)net_ms * 1000000u < ns)
+		ns = (uint64_t)net_ms * 1000000u;
 	vm->sleep_end = now + ns;
 	struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
 	int ready = ppoll(wait, count, &timeout, NULL);
@@ -56,6 +61,7 @@ static bool sleep_until(struct vm *vm, uint64_t deadline)
 		while (read(vm->wake, &kicks, sizeof kicks) < 0 && errno == EINTR)
 			;
 	}
+	network_process(vm, wait + own, count - own);
 	vm_now(vm);
 	vm->sleep_end = 0;
 	return ready > 0;
@@ -84,14 +90,10 @@ static uint64_t next_budget(uint64_t budget, uint64_t took)
 
 #define LOOK_NS 10000000u    /* between two looks at the interrupt flag */
 #define PROOF_NS 200000000u  /* between two proofs */
-#define FL_IF (1u << 9)
-
 /* true: the run ends with VM_STUCK. */
 static bool watch_quiet(struct vm *vm, uint64_t now, enum cpu_exit *exit)
 {
-	struct cpu_state s;
-	cpu_get_state(vm->cpu, &s);
-	if (s.eflags & FL_IF) {
+	if (!vm->board->interrupts_off(vm)) {
 		vm->quiet_since = 0;
 		return false;
 	}
@@ -126,10 +128,10 @@ struct pace {
 /* Returns true when the run ends; pace->end says how. */
 static bool look_around(struct vm *vm, struct pace *pace, uint64_t now)
 {
-	if (machine_deadline(vm->machine) <= now)
-		machine_poll(vm->machine);
+	vm->board->poll(vm);
 	if (now >= pace->next_console || vm->paused) {
 		console_pump(vm);
+		network_pump(vm);
 		pace->next_console = now + CONSOLE_NS;
 	}
 	if (vm->console.out_count)
@@ -152,23 +154,29 @@ static bool look_around(struct vm *vm, struct pace *pace, uint64_t now)
 static bool obey_request(struct vm *vm, struct pace *pace)
 {
 	struct guest_error error;
-	switch (machine_requested(vm->machine)) {
-	case MACHINE_RUN:
+	switch (vm->board->wish(vm)) {
+	case BOARD_RUN:
 		return false;
-	case MACHINE_POWER_OFF:
+	case BOARD_POWER_OFF:
 		pace->end = end_with(vm, VM_POWER_OFF, "the guest powered off", false);
 		return true;
-	case MACHINE_DEBUG_EXIT:
+	case BOARD_DEBUG_EXIT:
 		pace->end = end_with(vm, VM_DEBUG_EXIT, "the guest asked to exit", false);
 		return true;
-	case MACHINE_RESET:
+	case BOARD_CRASHED:
+		pace->end = end_with(vm, VM_CRASHED, vm->board->reason(vm), false);
+		return true;
+	case BOARD_KILLED:
+		pace->end = end_with(vm, VM_KILLED, vm->board->reason(vm), true);
+		return true;
+	case BOARD_RESET:
 		break;
 	}
 	if (vm->config.no_reboot) {
 		pace->end = end_with(vm, VM_RESET, "the guest asked for a reset", false);
 		return true;
 	}
-	machine_flush(vm->machine);
+	vm->board->flush(vm);
 	if (reset_vm(vm, &error))
 		return false;
 	pace->end = end_with(vm, VM_STOPPED, error.text, false);
@@ -177,18 +185,17 @@ static bool obey_request(struct vm *vm, struct pace *pace)
 
 static bool rest(struct vm *vm, struct pace *pace)
 {
-	struct cpu_state s;
-	cpu_get_state(vm->cpu, &s);
-	if (!(s.eflags & FL_IF)) {
+	if (vm->board->interrupts_off(vm)) {
 		pace->end = end_with(vm, VM_STUCK, "the guest halted with interrupts off", true);
 		return true;
 	}
 	/* Nothing more is coming for a while: what the guest has said goes out now. */
-	machine_flush(vm->machine);
+	vm->board->flush(vm);
 	if (vm->console.out_count)
 		console_flush(&vm->console);
-	uint64_t deadline = machine_deadline(vm->machine);
-	if (deadline == UINT64_MAX && !console_listens(&vm->console) && !vm->console.in_count) {
+	uint64_t deadline = vm->board->deadline(vm);
+	if (deadline == UINT64_MAX && !console_listens(&vm->console) && !vm->console.in_count &&
+	    !vm->nets) {
 		pace->end = end_with(vm, VM_STUCK, "the guest halted, and nothing is left that could wake it",
 		                     true);
 		return true;
@@ -204,6 +211,7 @@ static bool handle_exit(struct vm *vm, struct pace *pace, enum cpu_exit exit)
 	switch (exit) {
 	case CPU_EXIT_BUDGET:
 	case CPU_EXIT_KICKED:
+	case CPU_EXIT_HOST:
 		return false;
 	case CPU_EXIT_HALTED:
 		return rest(vm, pace);
@@ -212,13 +220,12 @@ static bool handle_exit(struct vm *vm, struct pace *pace, enum cpu_exit exit)
 		return true;
 	case CPU_EXIT_STOP:
 		um_stop_reason(vm->um, &reason);
-		pace->end = end_with(vm, VM_STOPPED, reason, true);
+		pace->end = end_with(vm, VM_KILLED, reason, true);
 		return true;
 	case CPU_EXIT_NOMEM:
 		pace->end = end_with(vm, VM_NOMEM, "no memory for shadow tables", true);
 		return true;
 	case CPU_EXIT_DEBUG:
-	case CPU_EXIT_HOST:
 		pace->end = end_with(vm, VM_KICKED, "a breakpoint", true);
 		return true;
 	}
@@ -228,9 +235,10 @@ static bool handle_exit(struct vm *vm, struct pace *pace, enum cpu_exit exit)
 /* One slice of guest code.  Returns true when the run ends. */
 static bool run_slice(struct vm *vm, struct pace *pace, uint64_t now)
 {
-	enum cpu_exit exit = cpu_run(vm->cpu, pace->budget);
+	bool waiting = vm->board->is_waiting && vm->board->is_waiting(vm);
+	enum cpu_exit exit = cpu_run(vm->cpu, waiting ? SLICE_MIN : pace->budget);
 	uint64_t then = vm_now(vm);
-	if (exit == CPU_EXIT_BUDGET) {
+	if (exit == CPU_EXIT_BUDGET && !waiting) {
 		pace->budget = next_budget(pace->budget, then - now);
 		if (then >= pace->next_look) {
 			pace->next_look = then + LOOK_NS;
@@ -257,7 +265,7 @@ enum vm_end vm_run(struct vm *vm)
 			break;
 	}
 	/* The last lines are wanted; a reader that does not read is not waited for long. */
-	machine_flush(vm->machine);
+	vm->board->flush(vm);
 	console_drain(&vm->console, pace.end == VM_KICKED ? 200 : 2000);
 	return pace.end;
 }

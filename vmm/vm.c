@@ -3,7 +3,7 @@
  * vmm/vm.c - the life of a virtual machine.
  *
  *   1. Making      vm_new: memory, devices, shadow, processor, guest, in this order
- *   2. Loading     load_guest, reset_vm
+ *   2. Resetting   reset_vm
  *   3. Freeing     vm_free, of a half-made machine too
  *   4. Looking     accessors
  */
@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "vmm/internal.h"
+
+static const struct board_ops *const boards[] = { [VM_PC] = &board_pc };
 
 /* ---- 1. Making ------------------------------------------------------------------------------ */
 
@@ -33,7 +35,7 @@ static bool make_shadow(struct vm *vm, struct guest_error *error)
 		.format = &um_format_i386,
 		.learn = UM_LEARN_TRACKED,
 		.options = c->um_options,
-		.max_gfn = vm->ram_bytes >> UM_PAGE_SHIFT,
+		.max_gfn = vm->board->max_gfn ? vm->board->max_gfn : vm->ram_bytes >> UM_PAGE_SHIFT,
 		.max_tables = c->max_tables ? c->max_tables : DEFAULT_TABLES,
 		.max_roots = c->max_roots ? c->max_roots : DEFAULT_ROOTS,
 		.prefetch = c->prefetch ? c->prefetch : DEFAULT_PREFETCH,
@@ -56,25 +58,20 @@ static bool make_shadow(struct vm *vm, struct guest_error *error)
 
 static bool make_parts(struct vm *vm, struct guest_error *error)
 {
-	struct machine_config machine;
-	connect_machine(vm, &machine);
-	vm->machine = machine_new(&machine);
-	if (!vm->machine)
-		return fail(error, "the host has no memory for the devices");
-	if (!make_shadow(vm, error))
+	if (!vm->board->make(vm, error) || !make_shadow(vm, error))
 		return false;
 	struct cpu_config cpu = {
 		.um = vm->um,
 		.options = vm->config.cpu_options,
 		.ram = vm->ram,
-		.ram_bytes = vm->ram_bytes,
+		.ram_bytes = vm->mapped_bytes,
 		.tsc_hz = TSC_HZ,
 	};
-	connect_cpu(vm, &cpu);
+	vm->board->connect(vm, &cpu);
 	vm->cpu = cpu_new(&cpu);
 	if (!vm->cpu)
 		return fail(error, "the host has no memory for the processor");
-	return true;
+	return !vm->board->join || vm->board->join(vm, error);
 }
 
 struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
@@ -86,13 +83,14 @@ struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
 		return NULL;
 	}
 	vm->config = *config;
+	vm->board = boards[config->board];
 	vm->console.fd.in = vm->console.fd.out = -1;
 	vm->host_seen = host_now();
 	vm->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	atomic_init(&vm->kicked, false);
 	if (vm->wake < 0)
 		fail(error, "the host has no file descriptor left");
-	if (vm->wake < 0 || !map_ram(vm, error) || !make_parts(vm, error) || !load_guest(vm, error)) {
+	if (vm->wake < 0 || !map_ram(vm, error) || !make_parts(vm, error) || !vm->board->load(vm, error)) {
 		vm_free(vm);
 		return NULL;
 	}
@@ -102,32 +100,16 @@ struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
 	return vm;
 }
 
-/* ---- 2. Loading ----------------------------------------------------------------------------- */
-
-bool load_guest(struct vm *vm, struct guest_error *error)
-{
-	struct guest_request request = vm->config.guest;
-	struct cpu_state start;
-	enum image_kind kind;
-	request.ram = vm->ram;
-	request.ram_bytes = vm->ram_bytes;
-	if (!guest_load(&request, &start, &kind, error))
-		return false;
-	ram_replaced(vm);
-	cpu_set_state(vm->cpu, &start);
-	return true;
-}
+/* ---- 2. Resetting --------------------------------------------------------------------------- */
 
 bool reset_vm(struct vm *vm, struct guest_error *error)
 {
-	machine_reset(vm->machine);
-	cpu_reset(vm->cpu);
-	set_a20(vm, true);
+	vm->board->reset(vm);
 	/* Memory as it was at first: zero, and the host's again. */
-	madvise(vm->ram, vm->ram_bytes, MADV_DONTNEED);
+	madvise(vm->ram, vm->mapped_bytes, MADV_DONTNEED);
 	ram_replaced(vm);
 	vm->quiet_since = 0;
-	return load_guest(vm, error);
+	return vm->board->load(vm, error);
 }
 
 /* ---- 3. Freeing ----------------------------------------------------------------------------- */
@@ -146,8 +128,7 @@ void vm_free(struct vm *vm)
 	if (vm->um_memory)
 		munmap(vm->um_memory, vm->um_bytes);
 	free_slab(&vm->tables);
-	if (vm->machine)
-		machine_free(vm->machine);
+	vm->board->free(vm);
 	unmap_ram(vm);
 	if (vm->wake >= 0)
 		close(vm->wake);
@@ -173,7 +154,7 @@ struct machine *vm_machine(struct vm *vm)
 
 uint32_t vm_exit_code(const struct vm *vm)
 {
-	return machine_exit_code(vm->machine);
+	return vm->machine ? machine_exit_code(vm->machine) : 0;
 }
 
 const char *vm_last_words(struct vm *vm)

@@ -16,6 +16,7 @@
 #include <umbra/shadow.h>
 #include "cpu/cpu.h"
 #include "guest/guest.h"
+#include "guest/lguest/lguest.h"
 #include "machine/machine.h"
 
 struct vm;
@@ -28,7 +29,23 @@ struct vm_console {
 	size_t (*filter)(void *user, uint8_t *bytes, size_t count);
 };
 
+enum vm_board { VM_PC, VM_LGUEST };
+
+#define VM_DRIVES_MAX 8u
+#define VM_NETS_MAX 4u
+struct vm_drive {
+	const char *path;
+	bool read_only, snapshot;
+};
+
 struct vm_config {
+	enum vm_board board;
+	enum lguest_family family;    /* VM_LGUEST */
+	struct vm_drive drive[VM_DRIVES_MAX]; /* VM_LGUEST, until the PC has a disk controller */
+	unsigned drives;
+	const char *net[VM_NETS_MAX]; /* options of each user-mode network; "" */
+	unsigned nets;
+	bool time_calls;              /* VM_LGUEST: measure hypercalls */
 	uint64_t ram_bytes;           /* whole MiB, 1 MiB .. 3584 MiB */
 	uint32_t um_options;          /* enum um_opt */
 	uint32_t cpu_options;         /* enum cpu_opt */
@@ -50,6 +67,8 @@ enum vm_end {
 	VM_RESET,        /* ... or reset, with no_reboot */
 	VM_DEBUG_EXIT,   /* isa-debug-exit; code in vm_exit_code() */
 	VM_SHUTDOWN,     /* triple fault: vm_last_words() */
+	VM_CRASHED,      /* the guest reported its own crash: vm_last_words() */
+	VM_KILLED,       /* the guest broke the interface that it runs on: vm_last_words() */
 	VM_STUCK,        /* halted or looping with interrupts off, and nothing could ever end it */
 	VM_KICKED,       /* vm_kick(): asked to leave */
 	VM_NOMEM,        /* the host has no memory for shadow tables */
@@ -76,7 +95,8 @@ void vm_console_flush(struct vm *vm); /* the guest's waiting output, before some
 
 struct cpu *vm_cpu(struct vm *vm);
 struct um *vm_shadow(struct vm *vm);
-struct machine *vm_machine(struct vm *vm);
+struct machine *vm_machine(struct vm *vm); /* NULL: not a PC */
+struct lguest *vm_lguest(struct vm *vm);   /* NULL: not an lguest guest's */
 /* Guest-physical memory for the monitor; bytes transferred.  Writes tell the core and the code cache. */
 size_t vm_read_physical(struct vm *vm, uint64_t gpa, void *buf, size_t bytes);
 size_t vm_write_physical(struct vm *vm, uint64_t gpa, const void *buf, size_t bytes);

@@ -62,11 +62,16 @@ struct lguest_world {
 	struct cpu *cpu;          /* its bus.trap is lguest_trap(), its config.window LGUEST_WINDOW */
 	uint8_t *ram;             /* guest-physical 0 */
 	uint64_t ram_bytes;       /* mem: what e820 tells; whole MiB */
-	uint64_t limit;           /* bytes of guest-physical memory, the device pages above mem included */
+	uint64_t limit;           /* until `recognised` says another: bytes of guest-physical memory, device
+	                           * pages above mem included */
 	uint32_t tsc_khz;         /* of RDTSC; 0: the guest is not to use it */
 	uint64_t (*now)(void *user);                                  /* ns, monotonic, the guest's clock */
 	void (*wall)(void *user, uint32_t *seconds, uint32_t *nanoseconds); /* since 1970 */
 	void (*wrote)(void *user, um_gpa gpa, uint64_t bytes);        /* we changed guest memory */
+	/* The family is known, and the devices may be put where it looks for them: called once a start, from
+	 * lguest_start() for a family that was given, else at LGUEST_INIT.  Returns the new limit in bytes.
+	 * G: pages at and above it are the devices' registers (bus.mmio_*), and no entry is beyond it. */
+	uint64_t (*recognised)(void *user, enum lguest_family family);
 	/* NOTIFY of a physical address below the limit: true if it is a device's.  NULL: there is none. */
 	bool (*notify)(void *user, um_gpa gpa);
 	void (*say)(void *user, const char *text, size_t bytes);      /* early console: not terminated */
@@ -79,12 +84,13 @@ struct lguest_world {
 
 /* Load a kernel (bzImage: its own decompressor runs; or 32-bit ELF) as the original launcher did: boot_params
  * at 0, command line at 0x1000, initrd at the top of RAM.  B: identity page tables below it; D, E and AUTO:
- * with the alias at 3 GiB as well (harmless for the others).  Nothing is written before all of it is checked.
+ * with the alias at 3 GiB as well (harmless for the others).  An image of 2.6.23 (family A) is refused.  Nothing is written before all of it is checked.
  * `request->ram_bytes` is mem. */
+#define LGUEST_VERSION(major, minor, patch) ((uint32_t)(major) << 16 | (minor) << 8 | (patch))
 struct lguest_boot {
 	uint32_t entry;
 	uint32_t pgdir;           /* physical; what CR3 starts with where tables were built */
-	bool saw_family_a;        /* the marker of 2.6.23, which is refused */
+	uint32_t version;         /* of Linux, as the image says: LGUEST_VERSION(); 0: it does not */
 };
 bool lguest_load(const struct guest_request *request, enum lguest_family family, struct lguest_boot *boot,
                  struct guest_error *error);
@@ -110,7 +116,7 @@ void lguest_raise(struct lguest *lg, unsigned irq);
 uint64_t lguest_deadline(const struct lguest *lg);
 /* An interrupt waits for the guest to become ready: keep the slices short. */
 bool lguest_is_waiting(const struct lguest *lg);
-/* Interrupts are off (virtually) and were at the last look: for watchdogs. */
+/* Interrupts are off (virtually), and the guest is not halted: for watchdogs. */
 bool lguest_interrupts_off(const struct lguest *lg);
 
 /* ---- 5. The end ----------------------------------------------------------------------------- */
