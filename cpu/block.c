@@ -20,6 +20,7 @@
 #include "cpu/decode.h"
 #include "cpu/memory.h"
 #include "cpu/op_tables.h"
+#include "cpu/uncached.h"
 
 /* ---- 1. The cache --------------------------------------------------------------------------- */
 
@@ -27,7 +28,6 @@
 #define BLOCK_INSNS 32u          /* at most; bounds how long an interrupt waits */
 #define BUCKETS 32768u
 #define CODE_UNIT 16u            /* bytes a bit of code_page.map stands for */
-#define KEY_MODE (MODE_CODE32 | MODE_STACK32 | MODE_FLAT | MODE_STEP)
 
 struct block {
 	uint64_t key;            /* offset in guest RAM << 8 | mode */
@@ -61,7 +61,6 @@ struct block_cache {
 	bool nonglobal_jumps;       /* a supervisor's jump leads to a page that is not global */
 	uint64_t jump_pages[512];   /* linear pages (hashed) that c->jumps knows */
 	struct block *bucket[BUCKETS];
-	struct block *scratch;      /* code that is not cached: one instruction */
 };
 
 bool blocks_new(struct cpu *c)
@@ -72,12 +71,12 @@ bool blocks_new(struct cpu *c)
 	if (!cache)
 		return false;
 	decoder_init(&cache->decoder);
+	c->decoder = &cache->decoder;
 	cache->ram_pages = c->ram_bytes / UM_PAGE_SIZE;
 	cache->pages = calloc(cache->ram_pages + 1, sizeof(*cache->pages));
 	cache->arena = aligned_alloc(64, ARENA_BYTES);
-	cache->scratch = calloc(1, sizeof(struct block) + 3 * sizeof(struct insn));
 	c->jumps = calloc(JUMPS, sizeof(*c->jumps));
-	return cache->pages && cache->arena && cache->scratch && c->jumps;
+	return cache->pages && cache->arena && c->jumps;
 }
 
 void blocks_free(struct cpu *c)
@@ -87,7 +86,6 @@ void blocks_free(struct cpu *c)
 		return;
 	free(c->blocks->pages);
 	free(c->blocks->arena);
-	free(c->blocks->scratch);
 	free(c->blocks);
 }
 
@@ -369,37 +367,24 @@ static void kill_block(struct block_cache *cache, struct block *b)
 	}
 }
 
-/* Code that is not cached: gather its bytes, decode one instruction. */
-static struct block *scratch_block(struct cpu *c, uint32_t linear, unsigned mode)
+/* What find_block() found. */
+struct found {
+	const struct insn *insn; /* NULL: an exception or c->exit is recorded */
+	unsigned bytes;          /* of the block */
+	bool whole;              /* a block of one page: where it is does not depend on other translations */
+};
+static struct found found_block(const struct block *b)
 {
-	struct block *b = c->blocks->scratch;
-	uint8_t bytes[INSN_BYTES_MAX];
-	unsigned have = 0;
+	return (struct found){ b->insn, b->bytes, !b->second };
+}
+static struct found found_uncached(struct cpu *c, uint32_t linear, unsigned mode)
+{
+	const struct insn *i = find_uncached(c, linear, mode);
 
-	mode |= MODE_STEP;
-	b->second = NULL;
-	/* At most two pages; the second only if the instruction reaches it. */
-	do {
-		unsigned piece = UM_PAGE_SIZE - (linear + have) % UM_PAGE_SIZE;
-		const uint8_t *host;
-		um_gpa gpa = 0;
-
-		if (piece > INSN_BYTES_MAX - have)
-			piece = INSN_BYTES_MAX - have;
-		if (!fetch_page(c, linear + have, &host, &gpa))
-			return NULL;
-		if (host)
-			memcpy(bytes + have, host, piece);
-		else
-			for (unsigned n = 0; n < piece; n++)
-				bytes[have + n] = fetch_io_byte(c, gpa + n);
-		have += piece;
-	} while (!decode_run(c, b->insn, bytes, have, mode, 1) && have < INSN_BYTES_MAX);
-	finish_block(b, 1, linear % UM_PAGE_SIZE, false, false);
-	return b;
+	return (struct found){ i, i ? i->len : 0, false };
 }
 
-static struct block *cached_block(struct cpu *c, uint32_t linear, const uint8_t *host, unsigned mode)
+static struct found cached_block(struct cpu *c, uint32_t linear, const uint8_t *host, unsigned mode)
 {
 	struct block_cache *cache = c->blocks;
 	uint64_t key = (uint64_t)(host - c->ram) << 8 | mode;
@@ -410,7 +395,7 @@ static struct block *cached_block(struct cpu *c, uint32_t linear, const uint8_t 
 	while (b && b->key != key)
 		b = b->next;
 	if (b && !b->second)
-		return b;
+		return found_block(b);
 	if (!has_room(cache)) {
 		forget_everything(c);
 		b = NULL;
@@ -418,29 +403,31 @@ static struct block *cached_block(struct cpu *c, uint32_t linear, const uint8_t 
 	if (!b) {
 		b = build_block(c, host, mode);
 		if (b)
-			return b;
+			return found_block(b);
 	}
 	/* The second page's translation counts each time. */
 	if (!fetch_page(c, (linear | ~PAGE_MASK) + 1, &second, &gpa))
-		return NULL;
+		return (struct found){ 0 };
 	if (b && b->second == second)
-		return b;
+		return found_block(b);
 	if (b)
 		kill_block(cache, b);
 	if (!second || !in_ram(c, second))
-		return scratch_block(c, linear, mode);
-	return build_crossing(c, host, second, mode);
+		return found_uncached(c, linear, mode);
+	return found_block(build_crossing(c, host, second, mode));
 }
 
-static struct block *block_here(struct cpu *c, uint32_t linear, unsigned mode)
+static struct found find_here(struct cpu *c, uint32_t linear, unsigned mode)
 {
 	const uint8_t *host;
 	um_gpa gpa;
 
+	if (!(c->options & CPU_OPT_BLOCKS))
+		return found_uncached(c, linear, mode);
 	if (!fetch_page(c, linear, &host, &gpa))
-		return NULL;
-	if (!host || !in_ram(c, host) || !(c->options & CPU_OPT_BLOCKS))
-		return scratch_block(c, linear, mode);
+		return (struct found){ 0 };
+	if (!host || !in_ram(c, host))
+		return found_uncached(c, linear, mode);
 	return cached_block(c, linear, host, mode);
 }
 
@@ -463,9 +450,9 @@ static bool past_limit(const struct cpu *c, uint32_t bytes)
 
 const struct insn *find_block(struct cpu *c, unsigned extra)
 {
-	unsigned mode = (c->mode | extra) & KEY_MODE;
+	unsigned mode = (c->mode | extra) & MODE_DECODING;
 	uint32_t linear = c->seg[CPU_CS].base + c->eip;
-	struct block *b;
+	struct found f;
 
 	c->block_eip = c->eip;
 	if (!extra && may_chain(mode, c->options)) {
@@ -477,24 +464,24 @@ const struct insn *find_block(struct cpu *c, unsigned extra)
 		fault(c, EXC_GP, 0);
 		return NULL;
 	}
-	b = block_here(c, linear, mode);
+	f = find_here(c, linear, mode);
 	/* A segment's end inside the block: one instruction at a time finds the one that crosses it. */
-	if (b && !(mode & MODE_STEP) && past_limit(c, b->bytes)) {
+	if (f.insn && !(mode & MODE_STEP) && past_limit(c, f.bytes)) {
 		mode |= MODE_STEP;
-		b = block_here(c, linear, mode);
+		f = find_here(c, linear, mode);
 	}
-	if (!b)
+	if (!f.insn)
 		return NULL;
-	if (past_limit(c, b->bytes)) {
+	if (past_limit(c, f.bytes)) {
 		fault(c, EXC_GP, 0);
 		return NULL;
 	}
-	if (mode & MODE_FLAT && !(mode & MODE_STEP) && !b->second && b != c->blocks->scratch) {
-		remember_jump(c, linear, b->insn);
-		return chain_to(c, b->insn);
+	if (f.whole && mode & MODE_FLAT && !(mode & MODE_STEP)) {
+		remember_jump(c, linear, f.insn);
+		return chain_to(c, f.insn);
 	}
 	c->patch = NULL;
-	return b->insn;
+	return f.insn;
 }
 
 /* ---- 5. Written code ------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
  */
 #include "cpu/block.h"
 #include "cpu/system.h"
+#include "cpu/uncached.h"
 
 enum run op_pushf(struct cpu *c, const struct insn *i)
 {
@@ -72,7 +73,8 @@ static bool next_is_here(const struct insn *i)
 {
 	insn_fn *fn = i[1].fn;
 
-	return !(i->flags & INSN_END) && fn != op_block_end && fn != op_block_return && fn != op_stale;
+	return !(i->flags & INSN_END) && fn != op_block_end && fn != op_block_return && fn != op_stale &&
+	       fn != op_uncached_next;
 }
 
 /* Interrupts are let in after the *next* instruction, so that STI; HLT and STI; RET leave no gap.  The loop

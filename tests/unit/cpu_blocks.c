@@ -15,7 +15,7 @@
 
 static const uint32_t option_sets[] = {
 	CPU_OPT_ALL, 0, CPU_OPT_BLOCKS, CPU_OPT_BLOCKS | CPU_OPT_CHAIN | CPU_OPT_FLAT, CPU_OPT_BLOCKS | CPU_OPT_FUSE,
-	CPU_OPT_TLB, CPU_OPT_STRINGS, CPU_OPT_FLAT,
+	CPU_OPT_TLB, CPU_OPT_STRINGS, CPU_OPT_FLAT, CPU_OPT_ALL & ~(uint32_t)CPU_OPT_BLOCKS,
 };
 
 /* Run `test` on a fresh rig for each set of options. */
@@ -62,6 +62,52 @@ static void a_loop_that_modifies_itself_each_time_round(void **state)
 {
 	(void)state;
 	each(loop_that_counts_in_its_code);
+}
+
+static void loop_that_counts_in_a_last_byte(struct rig *rig)
+{
+	/* mov ecx, 40; again: mov dword [RIG_DATA], imm32 (its last byte counts up); mov al, [RIG_DATA+3];
+	 * add ebx, eax; inc byte [again+9]; dec ecx; jnz again; hlt */
+	RIG_LOAD(rig, 0x31, 0xC0, 0x31, 0xDB, 0xB9, 40, 0, 0, 0, 0xC7, 0x05, (uint8_t)RIG_DATA,
+	         (uint8_t)(RIG_DATA >> 8), (uint8_t)(RIG_DATA >> 16), (uint8_t)(RIG_DATA >> 24), 0, 0, 0, 0, 0xA0,
+	         (uint8_t)(RIG_DATA + 3), (uint8_t)(RIG_DATA >> 8), (uint8_t)(RIG_DATA >> 16),
+	         (uint8_t)(RIG_DATA >> 24), 0x01, 0xC3, 0xFE, 0x05, 18, (uint8_t)(RIG_CODE >> 8),
+	         (uint8_t)(RIG_CODE >> 16), 0x00, 0x49, 0x75, 0xE6, 0xF4);
+	run_to_hlt(rig);
+	assert_int_equal(rig->cpu->gpr[CPU_EBX], 39 * 40 / 2);
+}
+static void the_last_byte_of_a_long_instruction_counts(void **state)
+{
+	(void)state;
+	each(loop_that_counts_in_a_last_byte);
+}
+
+static void set_code(struct rig *rig, uint32_t at, uint8_t byte)
+{
+	rig->ram[at] = byte;
+	cpu_code_written(rig->cpu, rig->ram + at, 1);
+}
+static void undefined_for_a_while(struct rig *rig)
+{
+	/* inc eax; 0F; in the next page a byte that makes it nothing, UD2, BSWAP EAX; hlt */
+	static const uint8_t code[] = { 0x40, 0x0F, 0x04, 0xF4 }, second[] = { 0x04, 0xC8, 0x0B, 0xC8 };
+
+	for (size_t n = 0; n < sizeof(second); n++) {
+		bool undefined = second[n] != 0xC8;
+		rig_flat(rig, 0);
+		for (uint32_t at = 0; at < sizeof(code); at++)
+			set_code(rig, RIG_CODE + 0xFFE + at, at == 2 ? second[n] : code[at]);
+		rig->cpu->gpr[CPU_EAX] = 0x11223343;
+		rig->cpu->eip = RIG_CODE + 0xFFE;
+		assert_int_equal(rig_run(rig, 1000), CPU_EXIT_HALTED);
+		assert_int_equal(rig_vector(rig), undefined ? EXC_UD : -1);
+		assert_int_equal(eax(rig), undefined ? 0x11223344 : 0x44332211);
+	}
+}
+static void undefined_bytes_that_change(void **state)
+{
+	(void)state;
+	each(undefined_for_a_while);
 }
 
 static void data_beside_code(struct rig *rig)
@@ -309,6 +355,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_store_into_the_running_block_takes_effect_at_once),
 		cmocka_unit_test(a_loop_that_modifies_itself_each_time_round),
+		cmocka_unit_test(the_last_byte_of_a_long_instruction_counts),
+		cmocka_unit_test(undefined_bytes_that_change),
 		cmocka_unit_test(data_in_a_page_of_code),
 		cmocka_unit_test(code_written_by_a_device_or_a_debugger),
 		cmocka_unit_test(code_written_through_an_alias),

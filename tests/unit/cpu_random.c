@@ -80,7 +80,7 @@ static void make_program(uint64_t *seed, uint8_t program[PROGRAM])
 static const uint32_t option_sets[] = {
 	CPU_OPT_ALL, 0, CPU_OPT_BLOCKS, CPU_OPT_BLOCKS | CPU_OPT_CHAIN | CPU_OPT_FLAT,
 	CPU_OPT_BLOCKS | CPU_OPT_CHAIN | CPU_OPT_FLAT | CPU_OPT_FUSE, CPU_OPT_TLB, CPU_OPT_STRINGS | CPU_OPT_FLAT,
-	CPU_OPT_FLAT,
+	CPU_OPT_FLAT, CPU_OPT_ALL & ~(uint32_t)CPU_OPT_BLOCKS,
 };
 enum { SETS = sizeof(option_sets) / sizeof(*option_sets), BUDGET = 3000, WINDOW = 0x80000 };
 
