@@ -59,11 +59,12 @@ struct virtio_chain {
 	struct virtio_segment segment[VIRTIO_SEGMENTS]; /* reads first */
 };
 
-/* The legacy layout: everything follows `base`, the used part at the next multiple of 4096. */
+/* The legacy layout: everything follows `base`, the used part at the next multiple of 4096.  A size that no queue
+ * may have is found by the first take.  Queues are served while `enabled`, which is the transport's to set. */
 void virtqueue_place(struct virtqueue *q, uint16_t num, uint64_t base);
 /* Bytes that the legacy layout takes. */
 uint64_t virtqueue_bytes(uint16_t num);
-void virtqueue_reset(struct virtqueue *q); /* positions and errors; the place stays */
+void virtqueue_reset(struct virtqueue *q); /* positions and errors; the place stays, not enabled */
 /* Take the next request.  false: none (or the queue is broken). */
 bool virtqueue_take(struct virtqueue *q, const struct virtio_memory *m, struct virtio_chain *chain);
 /* Put the last request back: the next take finds it again (a receive queue whose frame did not come). */
@@ -98,6 +99,7 @@ struct virtio_device {
 	unsigned queues;
 	struct virtqueue queue[VIRTIO_QUEUES];
 	bool started;              /* between features final and reset */
+	bool busy;                 /* bounded work was left undone: poll again before sleeping */
 	/* The transport's: the guest is to be told of queue `index`, or that the configuration changed. */
 	void *transport;
 	void (*interrupt)(void *transport, struct virtio_device *d, unsigned index);
@@ -111,13 +113,25 @@ struct virtio_ops {
 	void (*reset)(struct virtio_device *d);
 	void (*start)(struct virtio_device *d);        /* features are final (may be NULL) */
 	void (*notify)(struct virtio_device *d, unsigned queue); /* buffers were added; completes what it can now */
-	void (*config_written)(struct virtio_device *d, unsigned offset, unsigned bytes); /* may be NULL */
+	/* The transport stored what the guest wrote in d->config; NULL: the guest writes nothing there. */
+	void (*config_written)(struct virtio_device *d, unsigned offset, unsigned bytes);
 	void (*poll)(struct virtio_device *d);         /* input may have come (may be NULL) */
 	void (*free)(struct virtio_device *d);
 };
 
-/* What every device does on a reset: queues forgotten, features none. */
+/*
+ * What a transport calls; each is safe at any time.  It may offer less than d->offered (and adds
+ * VIRTIO_F_VERSION_1 itself), sets d->layout, places and enables the queues.
+ */
+/* Queues back to position 0 and disabled (their places stay), features none, requests under way dropped. */
 void virtio_reset(struct virtio_device *d);
+/* Features are final: `accepted`, of those offered. */
+void virtio_start(struct virtio_device *d, uint64_t accepted);
+/* Ignored before virtio_start() and for a queue that there is not. */
+void virtio_notify(struct virtio_device *d, unsigned queue);
+void virtio_poll(struct virtio_device *d);
+/* Why a queue of it is broken: a constant; NULL: none is. */
+const char *virtio_why_broken(const struct virtio_device *d);
 
 struct disk_backend;
 struct net_backend;

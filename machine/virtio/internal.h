@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine/virtio/internal.h - what the devices of this folder share.
+ *
+ *   1. Bounds      of one pass over a queue
+ *   2. device.c    making a device, telling the guest
+ *   3. Words       little endian, any alignment
+ */
+#ifndef MACHINE_VIRTIO_INTERNAL_H
+#define MACHINE_VIRTIO_INTERNAL_H
+
+#include "machine/virtio/virtio.h"
+
+/* ---- 1. Bounds ------------------------------------------------------------------------------ */
+
+/* Requests served by one notify or poll.  A guest that refills the ring while we empty it would else keep us
+ * here for ever; what is left over makes the device busy. */
+#define VIRTIO_PASS 256u
+
+/* ---- 2. device.c ---------------------------------------------------------------------------- */
+
+/* A device with `state_bytes` of zeroed state of its own; NULL: no memory. */
+struct virtio_device *virtio_new(const struct virtio_ops *ops, const struct virtio_memory *m, size_t state_bytes);
+/* Tell the guest of queue `index`, if `wanted` (what virtqueue_give() said). */
+void virtio_interrupt(struct virtio_device *d, unsigned index, bool wanted);
+void virtio_config_changed(struct virtio_device *d);
+/* Is there something to take?  (The queue may yet turn out broken.) */
+bool virtqueue_has_more(const struct virtqueue *q, const struct virtio_memory *m);
+
+/* ---- 3. Words ------------------------------------------------------------------------------- */
+
+static inline void virtio_put(uint8_t *at, uint64_t value, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		at[i] = (uint8_t)(value >> 8 * i);
+}
+
+static inline uint64_t virtio_get(const uint8_t *at, unsigned bytes)
+{
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		value |= (uint64_t)at[i] << 8 * i;
+	return value;
+}
+
+#endif
