@@ -126,6 +126,7 @@ struct um {
 	uint32_t prefetch;
 	uint32_t max_gfn;
 	uint32_t max_tables, budget, max_roots;
+	bool heard;        /* calls are: ops->enter */
 	um_gva limit;      /* first address that is not the guest's: the window, or the end */
 	um_gva end;        /* one past the last address */
 	um_gva user_end;
@@ -276,6 +277,24 @@ static inline void observe(const struct um *um, enum um_event_kind kind, um_gva 
 	}
 }
 
+/* For recordings: a call begins, a call ends.  Calls inside the core are not heard. */
+static inline void enter(const struct um *um, enum um_call_kind kind, uint64_t a, uint64_t b,
+                         uint64_t c)
+{
+	if (um->heard) {
+		struct um_call call = { kind, { a, b, c, 0 } };
+
+		um->ops->enter(um->user, &call);
+	}
+}
+static inline enum um_result leave(const struct um *um, enum um_result result,
+                                   const struct um_map *map)
+{
+	if (um->heard)
+		um->ops->leave(um->user, result, map);
+	return result;
+}
+
 /* ---- 4. The index --------------------------------------------------------------------------- */
 
 /* walk.c: read the guest's tables. */
@@ -371,8 +390,13 @@ bool told_in_step(const struct um *um, unsigned index, const struct table *child
 void drop_user_half(struct um *um, struct table *root);
 void told_reset(struct um *um);
 
-/* look.c: the lowest table the current root leads to for gva, or NULL. */
+/* look.c */
+/* The lowest table the current root leads to for gva, or NULL. */
 struct table *current_leaf(const struct um *um, um_gva gva);
+enum um_result look_up(struct um *um, um_gva gva, unsigned access, struct um_map *map);
+
+/* flush.c */
+void flush_all(struct um *um);
 
 /* window.c */
 void hook_window(struct um *um, struct table *root);

@@ -116,7 +116,7 @@ void free_all_tables(struct um *um)
 		free_table(um, table_at(um, um->lru_tail));
 }
 
-uint32_t um_shrink(struct um *um, uint32_t tables)
+static uint32_t shrink(struct um *um, uint32_t tables)
 {
 	uint32_t gone = um->nspare;
 
@@ -133,13 +133,30 @@ uint32_t um_shrink(struct um *um, uint32_t tables)
 	return gone;
 }
 
-enum um_result um_set_budget(struct um *um, uint32_t max_tables)
+uint32_t um_shrink(struct um *um, uint32_t tables)
+{
+	uint32_t gone;
+
+	enter(um, UM_CALL_SHRINK, tables, 0, 0);
+	gone = shrink(um, tables);
+	if (um->heard)
+		um->ops->leave(um->user, gone, NULL);
+	return gone;
+}
+
+static enum um_result set_budget(struct um *um, uint32_t max_tables)
 {
 	if (max_tables < UM_MIN_TABLES || max_tables > um->max_tables ||
 	    max_tables < um->nwindow + TABLES_RESERVED)
 		return UM_EINVAL;
 	um->budget = max_tables;
 	if (um->ntables > um->budget)
-		um_shrink(um, um->ntables - um->budget);
+		shrink(um, um->ntables - um->budget);
 	return UM_OK;
+}
+
+enum um_result um_set_budget(struct um *um, uint32_t max_tables)
+{
+	enter(um, UM_CALL_SET_BUDGET, max_tables, 0, 0);
+	return leave(um, set_budget(um, max_tables), NULL);
 }

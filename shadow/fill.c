@@ -267,7 +267,7 @@ static enum um_result demand(struct um *um, um_gva gva, unsigned access, struct 
 	return (enum um_result)result;
 }
 
-enum um_result um_demand_page(struct um *um, um_gva gva, unsigned access, struct um_map *map)
+static enum um_result demand_page(struct um *um, um_gva gva, unsigned access, struct um_map *map)
 {
 	if (gva >= um->end)
 		return UM_EINVAL;
@@ -275,15 +275,32 @@ enum um_result um_demand_page(struct um *um, um_gva gva, unsigned access, struct
 	return demand(um, gva, access, map);
 }
 
-enum um_result um_pin_page(struct um *um, um_gva gva)
+/* Apart, as in um_lookup(). */
+__attribute__((noinline)) static enum um_result demand_heard(struct um *um, um_gva gva,
+                                                             unsigned access, struct um_map *map)
+{
+	enter(um, UM_CALL_DEMAND_PAGE, gva, access, 0);
+	return leave(um, demand_page(um, gva, access, map), map);
+}
+
+enum um_result um_demand_page(struct um *um, um_gva gva, unsigned access, struct um_map *map)
+{
+	return um->heard ? demand_heard(um, gva, access, map) : demand_page(um, gva, access, map);
+}
+
+static enum um_result pin_page(struct um *um, um_gva gva)
 {
 	struct um_map map;
 
-	if (gva >= um->end)
-		return UM_EINVAL;
-	if (um_lookup(um, gva, UM_WRITE, &map) == UM_OK)
+	if (gva < um->end && look_up(um, gva, UM_WRITE, &map) == UM_OK)
 		return UM_OK;
-	return um_demand_page(um, gva, UM_WRITE, &map);
+	return demand_page(um, gva, UM_WRITE, &map);
+}
+
+enum um_result um_pin_page(struct um *um, um_gva gva)
+{
+	enter(um, UM_CALL_PIN_PAGE, gva, 0, 0);
+	return leave(um, pin_page(um, gva), NULL);
 }
 
 /* ---- 5. Ahead ------------------------------------------------------------------------------- */

@@ -15,12 +15,14 @@
  * forgotten. */
 void um_flush_user(struct um *um)
 {
+	enter(um, UM_CALL_FLUSH_USER, 0, 0, 0);
 	um->stats.flush_user++;
 	sync_all(um);
 	if (um->root && (um->mode & UM_MODE_PAGING))
 		drop_user_half(um, table_at(um, um->root));
 	commit_invalidate(um);
 	observe(um, UM_EV_FLUSH_USER, 0, um->cr3, 0);
+	leave(um, UM_OK, NULL);
 }
 
 /* ---- 2. Everything -------------------------------------------------------------------------- */
@@ -34,7 +36,7 @@ static void new_generation(struct um *um)
 	um->generation = um->generation == UINT32_MAX ? 1 : um->generation + 1;
 }
 
-void um_flush_all(struct um *um)
+void flush_all(struct um *um)
 {
 	um->stats.flush_all++;
 	invalidate_everything(um);
@@ -54,6 +56,13 @@ void um_flush_all(struct um *um)
 	observe(um, UM_EV_FLUSH_ALL, 0, 0, 0);
 }
 
+void um_flush_all(struct um *um)
+{
+	enter(um, UM_CALL_FLUSH_ALL, 0, 0, 0);
+	flush_all(um);
+	leave(um, UM_OK, NULL);
+}
+
 /* ---- 3. One page ---------------------------------------------------------------------------- */
 
 /* INVLPG (SDM vol. 3, 4.10.4.1).  What is tracked is in step already. */
@@ -64,6 +73,7 @@ void um_flush_page(struct um *um, um_gva gva)
 
 	if (gva >= um->limit)
 		return;
+	enter(um, UM_CALL_FLUSH_PAGE, gva, 0, 0);
 	um->stats.flush_page++;
 	t = um->root ? current_leaf(um, gva) : NULL;
 	index = index_at(um, 0, gva);
@@ -78,13 +88,14 @@ void um_flush_page(struct um *um, um_gva gva)
 	invalidate_range(um, gva, gva + UM_PAGE_SIZE - 1);
 	commit_invalidate(um);
 	observe(um, UM_EV_FLUSH_PAGE, gva, 0, 0);
+	leave(um, UM_OK, NULL);
 }
 
 /* ---- 4. Another way of learning ------------------------------------------------------------- */
 
 /* Tables made while told were never write-protected, and those made while tracked keep frames
  * protected that nobody would ask about any more: they are freed, where a flush makes them stale. */
-enum um_result um_set_learn(struct um *um, enum um_learn learn)
+static enum um_result set_learn(struct um *um, enum um_learn learn)
 {
 	if (learn != UM_LEARN_TRACKED && learn != UM_LEARN_TOLD)
 		return UM_EINVAL;
@@ -97,4 +108,10 @@ enum um_result um_set_learn(struct um *um, enum um_learn learn)
 	commit_invalidate(um);
 	observe(um, UM_EV_FLUSH_ALL, 0, 0, 0);
 	return UM_OK;
+}
+
+enum um_result um_set_learn(struct um *um, enum um_learn learn)
+{
+	enter(um, UM_CALL_SET_LEARN, (uint64_t)learn, 0, 0);
+	return leave(um, set_learn(um, learn), NULL);
 }

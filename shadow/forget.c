@@ -29,10 +29,12 @@ void um_forget_frame(struct um *um, um_gfn gfn)
 {
 	if (gfn >= um->max_gfn)
 		return;
+	enter(um, UM_CALL_FORGET_FRAME, gfn, 0, 0);
 	um->stats.forgets++;
 	drop_frame(um, gfn);
 	if (frame_at(um, gfn)->flags & FRAME_SHADOWED)
 		reexamine(um, gfn);
 	commit_invalidate(um);
 	observe(um, UM_EV_FORGET, 0, gfn << UM_PAGE_SHIFT, 0);
+	leave(um, UM_OK, NULL);
 }

@@ -38,7 +38,8 @@ static um_gva address_end(const struct um_format *fmt)
 static bool ops_ok(const struct um_ops *ops)
 {
 	return ops && ops->read_entry && ops->update_entry && ops->get_page && ops->put_page &&
-	       ops->get_table && ops->put_table && ops->invalidate && ops->invalidate_all;
+	       ops->get_table && ops->put_table && ops->invalidate && ops->invalidate_all &&
+	       !ops->enter == !ops->leave;
 }
 
 static bool config_ok(const struct um_config *c)
@@ -94,6 +95,7 @@ enum um_result um_init(void *memory, const struct um_config *config, struct um *
 		return UM_EINVAL;
 	um->ops = config->ops;
 	um->user = config->user;
+	um->heard = config->ops->enter;
 	um->fmt = config->format;
 	um->learn = config->learn;
 	um->options = config->options;

@@ -105,6 +105,7 @@ void um_switch_root(struct um *um, um_gpa cr3)
 {
 	bool hit;
 
+	enter(um, UM_CALL_SWITCH_ROOT, cr3, 0, 0);
 	sync_all(um);
 	um->cr3 = cr3 & um->fmt->root_mask;
 	hit = find_root(um);
@@ -116,6 +117,7 @@ void um_switch_root(struct um *um, um_gpa cr3)
 	else
 		um->ops->invalidate_all(um->user);
 	observe(um, UM_EV_SWITCH, 0, um->cr3, hit);
+	leave(um, UM_OK, NULL);
 }
 
 /* ---- 3. Modes ------------------------------------------------------------------------------- */
@@ -128,10 +130,12 @@ void um_set_mode(struct um *um, uint32_t mode, um_gpa cr3)
 	cr3 &= um->fmt->root_mask;
 	if (mode == um->mode && cr3 == um->cr3)
 		return;
+	enter(um, UM_CALL_SET_MODE, mode, cr3, 0);
 	sync_all(um);
 	um->mode = mode;
 	um->cr3 = cr3;
 	find_root(um);
 	invalidate_everything(um);
 	commit_invalidate(um);
+	leave(um, UM_OK, NULL);
 }

@@ -158,7 +158,7 @@ static struct table *next_shadow(const struct um *um, um_gpa root, const struct 
 	return NULL;
 }
 
-enum um_result um_set_pte(struct um *um, um_gpa root, um_gva gva, uint64_t gpte)
+static enum um_result set_pte(struct um *um, um_gpa root, um_gva gva, uint64_t gpte)
 {
 	enum um_stop why;
 
@@ -181,6 +181,12 @@ enum um_result um_set_pte(struct um *um, um_gpa root, um_gva gva, uint64_t gpte)
 	return UM_OK;
 }
 
+enum um_result um_set_pte(struct um *um, um_gpa root, um_gva gva, uint64_t gpte)
+{
+	enter(um, UM_CALL_SET_PTE, root, gva, gpte);
+	return leave(um, set_pte(um, root, gva, gpte), NULL);
+}
+
 /* ---- 4. um_set_pde, um_set_user_end --------------------------------------------------------- */
 
 static void drop_slot(struct um *um, struct table *root, unsigned index)
@@ -189,7 +195,7 @@ static void drop_slot(struct um *um, struct table *root, unsigned index)
 		unlink_slot(um, root, index);
 }
 
-enum um_result um_set_pde(struct um *um, um_gpa root, uint64_t index)
+static enum um_result set_pde(struct um *um, um_gpa root, uint64_t index)
 {
 	unsigned top = top_level(um), i = (unsigned)index;
 	um_gva first;
@@ -213,14 +219,26 @@ enum um_result um_set_pde(struct um *um, um_gpa root, uint64_t index)
 	return UM_OK;
 }
 
-enum um_result um_set_user_end(struct um *um, um_gva first_kernel_address)
+enum um_result um_set_pde(struct um *um, um_gpa root, uint64_t index)
+{
+	enter(um, UM_CALL_SET_PDE, root, index, 0);
+	return leave(um, set_pde(um, root, index), NULL);
+}
+
+static enum um_result set_user_end(struct um *um, um_gva first_kernel_address)
 {
 	if (first_kernel_address > um->limit || (um->window && first_kernel_address == um->limit))
 		return UM_EINVAL;
 	if (first_kernel_address != um->user_end) {
 		um->user_end = first_kernel_address;
 		/* What was kept up to date as kernel addresses may now be the user's. */
-		um_flush_all(um);
+		flush_all(um);
 	}
 	return UM_OK;
+}
+
+enum um_result um_set_user_end(struct um *um, um_gva first_kernel_address)
+{
+	enter(um, UM_CALL_SET_USER_END, first_kernel_address, 0, 0);
+	return leave(um, set_user_end(um, first_kernel_address), NULL);
 }

@@ -73,6 +73,7 @@ void um_guest_wrote(struct um *um, um_gpa gpa, uint64_t bytes)
 		return;
 	if (bytes > end - gpa)
 		bytes = end - gpa;
+	enter(um, UM_CALL_GUEST_WROTE, gpa, bytes, 0);
 	while (bytes) {
 		unsigned first = (unsigned)gpa & (UM_PAGE_SIZE - 1);
 		unsigned here = UM_PAGE_SIZE - first;
@@ -86,6 +87,7 @@ void um_guest_wrote(struct um *um, um_gpa gpa, uint64_t bytes)
 		bytes -= here;
 	}
 	commit_invalidate(um);
+	leave(um, UM_OK, NULL);
 }
 
 /* ---- 2. Letting go -------------------------------------------------------------------------- */

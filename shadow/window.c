@@ -13,7 +13,7 @@
 
 /* ---- 1. Reserve ----------------------------------------------------------------------------- */
 
-enum um_result um_window_reserve(struct um *um, um_gva first, uint64_t bytes)
+static enum um_result reserve(struct um *um, um_gva first, uint64_t bytes)
 {
 	unsigned top = top_level(um);
 	uint64_t span = span_of(um, top);
@@ -25,10 +25,16 @@ enum um_result um_window_reserve(struct um *um, um_gva first, uint64_t bytes)
 	if (first < um->user_end || !first)
 		return UM_EINVAL;
 	/* What is mapped there now goes, with everything else. */
-	um_flush_all(um);
+	flush_all(um);
 	um->window = true;
 	um->window_first = um->limit = first;
 	return UM_OK;
+}
+
+enum um_result um_window_reserve(struct um *um, um_gva first, uint64_t bytes)
+{
+	enter(um, UM_CALL_WINDOW_RESERVE, first, bytes, 0);
+	return leave(um, reserve(um, first, bytes), NULL);
 }
 
 /* ---- 2. Map --------------------------------------------------------------------------------- */
@@ -62,7 +68,8 @@ static struct table *window_table(struct um *um, unsigned cpu, unsigned slot)
 	return t;
 }
 
-enum um_result um_window_map(struct um *um, unsigned cpu, um_gva gva, um_hfn hfn, unsigned rights)
+static enum um_result map_page(struct um *um, unsigned cpu, um_gva gva, um_hfn hfn,
+                               unsigned rights)
 {
 	struct table *t;
 	unsigned index;
@@ -90,6 +97,16 @@ enum um_result um_window_map(struct um *um, unsigned cpu, um_gva gva, um_hfn hfn
 	return UM_OK;
 }
 
+enum um_result um_window_map(struct um *um, unsigned cpu, um_gva gva, um_hfn hfn, unsigned rights)
+{
+	if (um->heard) {
+		struct um_call call = { UM_CALL_WINDOW_MAP, { cpu, gva, hfn, rights } };
+
+		um->ops->enter(um->user, &call);
+	}
+	return leave(um, map_page(um, cpu, gva, hfn, rights), NULL);
+}
+
 /* ---- 3. Enter ------------------------------------------------------------------------------- */
 
 void hook_window(struct um *um, struct table *root)
@@ -109,7 +126,7 @@ void hook_window(struct um *um, struct table *root)
 	root->hooked = um->window_cpu;
 }
 
-enum um_result um_window_enter(struct um *um, unsigned cpu)
+static enum um_result enter_window(struct um *um, unsigned cpu)
 {
 	struct table *root = um->root ? table_at(um, um->root) : NULL;
 	enum um_result result = UM_OK;
@@ -132,6 +149,12 @@ enum um_result um_window_enter(struct um *um, unsigned cpu)
 	}
 	commit_invalidate(um);
 	return result;
+}
+
+enum um_result um_window_enter(struct um *um, unsigned cpu)
+{
+	enter(um, UM_CALL_WINDOW_ENTER, cpu, 0, 0);
+	return leave(um, enter_window(um, cpu), NULL);
 }
 
 /* After a flush of everything the window's own tables stay good. */

@@ -16,7 +16,7 @@
  *   7. Flushes           um_flush_user, um_flush_all, um_flush_page              (part v)
  *   8. The window        um_window_*                                             (part vi)
  *   9. The host's side   um_forget_frame, um_shrink, um_set_budget
- *  10. Looking           um_stats, um_audit, um_visit
+ *  10. Looking           um_stats, um_audit, um_visit, um_digest
  *
  * The library is freestanding: no libc, no globals, no I/O, no allocation of its own, no clock.
  * One `struct um` is one guest's shadow; calls on it must not overlap (the embedder serialises;
@@ -120,6 +120,35 @@ struct um_event {
 	uint64_t value;
 };
 
+/* One call of this interface that may change something, for recordings.  The numbers are those of
+ * docs/RECORDING.md: new ones go to the end. */
+enum um_call_kind {
+	UM_CALL_SET_MODE = 1,   /* mode, cr3 */
+	UM_CALL_SWITCH_ROOT,    /* cr3 */
+	UM_CALL_SET_USER_END,   /* address */
+	UM_CALL_SET_LEARN,      /* learn */
+	UM_CALL_DEMAND_PAGE,    /* gva, access */
+	UM_CALL_LOOKUP,         /* gva, access */
+	UM_CALL_PIN_PAGE,       /* gva */
+	UM_CALL_SET_PTE,        /* root, gva, gpte */
+	UM_CALL_SET_PDE,        /* root, index */
+	UM_CALL_GUEST_WROTE,    /* gpa, bytes */
+	UM_CALL_FLUSH_USER,
+	UM_CALL_FLUSH_ALL,
+	UM_CALL_FLUSH_PAGE,     /* gva */
+	UM_CALL_WINDOW_RESERVE, /* first, bytes */
+	UM_CALL_WINDOW_MAP,     /* cpu, gva, hfn, rights */
+	UM_CALL_WINDOW_ENTER,   /* cpu */
+	UM_CALL_FORGET_FRAME,   /* gfn */
+	UM_CALL_SHRINK,         /* tables */
+	UM_CALL_SET_BUDGET,     /* tables */
+};
+
+struct um_call {
+	enum um_call_kind kind;
+	uint64_t arg[4]; /* in the order above, the rest 0 */
+};
+
 struct um_ops {
 	/* Read one guest table entry of `bytes` (4 or 8) at `gpa` (naturally aligned).  false:
 	 * there is no memory there; tracked mode then takes the entry as not present, told mode
@@ -150,6 +179,11 @@ struct um_ops {
 	/* As invalidate_all, but translations whose um_map.global was set may stay (CR4.PGE).  May
 	 * be NULL: invalidate_all is called instead. */
 	void (*invalidate_nonglobal)(void *user);
+	/* May be NULL, both together.  Each call of enum um_call_kind is heard as it begins and as it
+	 * ends, with what it returns (0: nothing) and the map it filled or NULL.  Calls without any
+	 * effect need not be heard, those that only look never are.  Hearing never steers. */
+	void (*enter)(void *user, const struct um_call *call);
+	void (*leave)(void *user, uint64_t result, const struct um_map *map);
 };
 
 /* The geometry of the guest's tables: data, so that another format is another descriptor. */
@@ -367,5 +401,9 @@ struct um_leaf {
 };
 void um_visit(const struct um *um, um_gva from, bool (*visit)(void *arg, const struct um_leaf *),
               void *arg);
+
+/* One number for all that is cached: each live table of every root, what it shadows and each of its
+ * entries.  The same calls with the same answers give the same number. */
+uint64_t um_digest(const struct um *um);
 
 #endif
