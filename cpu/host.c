@@ -10,24 +10,42 @@
 
 /* ---- 1. The window -------------------------------------------------------------------------- */
 
+#define WINDOW_CPU 0u /* this processor's, to the core */
+
+/* The window hangs in the current root; one that was evicted, or is new, is built first. */
+static enum um_result find_window_page(struct cpu *c, uint32_t linear, struct um_map *map)
+{
+	enum um_result r = um_window_lookup(c->um, linear, map);
+
+	if (likely(r == UM_OK))
+		return r;
+	r = um_window_enter(c->um, WINDOW_CPU);
+	return r == UM_OK ? um_window_lookup(c->um, linear, map) : r;
+}
+
 /* What is not mapped there reads as zeroes: a descriptor that is not present.  No exception of the guest's
  * may come of it, since the host alone has a hand in these tables. */
 bool window_read(struct cpu *c, uint32_t linear, void *buf, unsigned bytes)
 {
-	for (unsigned n = 0; n < bytes; n++) {
+	unsigned done = 0;
+
+	memset(buf, 0, bytes);
+	while (done < bytes && linear + done >= c->window) {
 		struct um_map map;
-		uint32_t at = linear + n;
-		uint8_t *to = (uint8_t *)buf + n;
+		uint32_t offset = (linear + done) & (UM_PAGE_SIZE - 1), room = UM_PAGE_SIZE - offset;
+		unsigned some = bytes - done < room ? bytes - done : room;
+		enum um_result r = find_window_page(c, linear + done, &map);
 
-		*to = 0;
-		if (at < c->window || um_window_lookup(c->um, at, &map) != UM_OK)
-			continue;
-		const uint8_t *page = (const uint8_t *)((uintptr_t)map.hfn << UM_PAGE_SHIFT);
-		unsigned offset = at & (UM_PAGE_SIZE - 1), room = UM_PAGE_SIZE - offset;
-		unsigned some = bytes - n < room ? bytes - n : room;
-
-		memcpy(to, page + offset, some);
-		n += some - 1;
+		if (r == UM_NOMEM) {
+			c->exit = CPU_EXIT_NOMEM;
+			c->exc.vector = -1;
+			return false;
+		}
+		if (r == UM_OK) {
+			const uint8_t *page = (const uint8_t *)((uintptr_t)map.hfn << UM_PAGE_SHIFT);
+			memcpy((uint8_t *)buf + done, page + offset, some);
+		}
+		done += some;
 	}
 	return true;
 }
