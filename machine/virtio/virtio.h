@@ -160,8 +160,10 @@ struct device_page_config {
 	void (*raise)(void *user, unsigned irq); /* 1.. : one per queue, in order of creation */
 	void (*kill)(void *user, const char *why); /* the guest broke the protocol (may be NULL: device stops) */
 };
+/* NULL: no memory, or `base` and `pages` are not page-aligned room in [0, 4 GiB) that `memory` has. */
 struct device_page *device_page_new(const struct device_page_config *config);
 void device_page_free(struct device_page *p); /* and the devices */
+/* Devices first, then device_page_reset(): only that writes what the guest finds. */
 bool device_page_add(struct device_page *p, struct virtio_device *d); /* false: no room; d is still the caller's */
 /* Write descriptors and empty rings (at the start and at a restart). */
 void device_page_reset(struct device_page *p);
@@ -170,6 +172,7 @@ uint64_t device_page_end(const struct device_page *p);
 /* NOTIFY: true if `gpa` is a descriptor's or a queue's. */
 bool device_page_notify(struct device_page *p, uint64_t gpa);
 void device_page_poll(struct device_page *p);
+bool device_page_busy(const struct device_page *p); /* work was left: poll again before sleeping */
 
 /* Configuration mechanism 1 with virtio 1.0 devices behind it, as lguest of 4.x had it (host bridge in slot 0,
  * devices from slot 1, one 32-bit memory BAR each).  BARs lie in [mmio_first, mmio_end). */
@@ -190,6 +193,7 @@ void virtio_pci_port_out(struct virtio_pci *p, uint16_t port, unsigned bytes, ui
 bool virtio_pci_read(struct virtio_pci *p, uint64_t gpa, unsigned bytes, uint64_t *value);
 bool virtio_pci_write(struct virtio_pci *p, uint64_t gpa, unsigned bytes, uint64_t value);
 void virtio_pci_poll(struct virtio_pci *p);
+bool virtio_pci_busy(const struct virtio_pci *p); /* work was left: poll again before sleeping */
 
 /* ---- 5. Back ends --------------------------------------------------------------------------- */
 
