@@ -96,6 +96,6 @@ void virtio_interrupt(struct virtio_device *d, unsigned index, bool wanted)
 
 void virtio_config_changed(struct virtio_device *d)
 {
-	if (d->started && d->config_changed)
+	if (d->config_changed)
 		d->config_changed(d->transport, d);
 }
