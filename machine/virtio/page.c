@@ -206,7 +206,7 @@ static void take_config_change(void *transport, struct virtio_device *d)
 
 	(void)d;
 	page_build_record(r, format1);
-	if (!record)
+	if (!record || r->bytes == r->config)
 		return;
 	page_write_config(r, record, format1);
 	tell_written(r->page, r->page->config.base + r->at + r->config, r->bytes - r->config);
