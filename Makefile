@@ -43,6 +43,12 @@ VM_SRC   := $(wildcard cpu/*.c cpu/*.S machine/*.c machine/virtio/*.c guest/*.c 
 HOST     ?= $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 HOST_FPU := cpu/fpu.c cpu/fpu_host_x86_64.S cpu/op_fpu%.c cpu/op_simd%.c cpu/select_fpu.c cpu/select_simd.c
 VM_SRC   := $(filter-out $(if $(filter x86_64,$(HOST)),cpu/fpu_host_none.c,$(HOST_FPU)),$(VM_SRC))
+# -nic user needs libslirp; SLIRP= builds without.
+ifeq ($(origin SLIRP),undefined)
+SLIRP    := $(shell $(CC) -E -include slirp/libslirp.h -x c /dev/null >/dev/null 2>&1 && echo -lslirp)
+endif
+VM_SRC   := $(filter-out machine/virtio/$(if $(SLIRP),net_user_none.c,net_user.c),$(VM_SRC))
+LIBS     += $(SLIRP)
 CLI_SRC  := $(wildcard cli/*.c)
 LIB_SRC  := $(wildcard tests/lib/*.c tests/lib/*.S)
 TEST_SRC := $(wildcard tests/unit/*.c tests/access/*.c tests/differential/*.c tests/guests/*.c tests/cli/*.c)
@@ -79,6 +85,9 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 $(BUILD)/%.o: %.S $(BUILD)/flags
 	$(call say,AS,$@) mkdir -p $(@D); $(CC) -Iinclude -I. -MMD -MP -c -o $@ $<
 
+# (Later libraries have newer names for what all have.)
+$(BUILD)/machine/virtio/net_user.o: HOST_FLAGS += -Wno-deprecated-declarations
+
 # Our own guests: 32-bit multiboot images, freestanding, so that no 32-bit C library is needed.  Only
 # where the compiler makes x86 code.  make GUEST_CC=clang
 GUEST_CC    ?= $(CC)
@@ -114,7 +123,7 @@ $(GUEST_PV): $(call guestobj,$(wildcard guests/pv/*.c guests/pv/*.S)) guests/pv/
 
 # Other flags: everything is built again.
 $(BUILD)/flags: force
-	@mkdir -p $(@D); echo '$(CFLAGS) $(SANFLAGS)' | cmp -s - $@ || echo '$(CFLAGS) $(SANFLAGS)' >$@
+	@mkdir -p $(@D); echo '$(CFLAGS) $(SANFLAGS) $(SLIRP)' | cmp -s - $@ || echo '$(CFLAGS) $(SANFLAGS) $(SLIRP)' >$@
 
 # Every object, linked or not: what must hold of each commit.
 objects: $(call obj,$(CORE_SRC) $(VM_SRC) $(CLI_SRC) $(LIB_SRC) $(BENCH_SRC)) $(TEST_BIN:=.o)
