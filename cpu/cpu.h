@@ -179,6 +179,7 @@ struct cpu_regs {
 	uint16_t selector[6];
 	uint8_t cpl;
 	bool halted;
+	bool busy;       /* no interrupt may come now: after MOV SS, or an event is still to be delivered */
 };
 void cpu_get_regs(struct cpu *cpu, struct cpu_regs *out);
 void cpu_set_gpr(struct cpu *cpu, unsigned gpr, uint32_t value);
@@ -196,7 +197,8 @@ bool cpu_reload_segments(struct cpu *cpu);
  * false: nothing has changed but memory below the stack pointer, and *why says what prevented it. */
 enum cpu_refusal {
 	CPU_REFUSED_FAULT,  /* the guest's: an exception, event->vector says which (14: cpu_get_cr2()) */
-	CPU_REFUSED_SHADOW, /* UM_NOMEM, UM_STOP */
+	CPU_REFUSED_NOMEM,  /* the shadow said UM_NOMEM: it may be asked again */
+	CPU_REFUSED_STOP,   /* ... UM_STOP */
 };
 bool cpu_reflect(struct cpu *cpu, uint16_t selector, uint32_t offset, struct cpu_event *event,
                  enum cpu_refusal *why);

@@ -406,7 +406,7 @@ static bool iret_task(struct cpu *c, uint32_t next)
 {
 	uint16_t link;
 
-	if (!lin_read16(c, c->tr.base, 0, &link))
+	if (!sys_read16(c, c->tr.base, &link))
 		return false;
 	return switch_task(c, link, TASK_IRET, next, false, 0);
 }

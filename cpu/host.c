@@ -61,6 +61,7 @@ void cpu_get_regs(struct cpu *c, struct cpu_regs *out)
 		out->selector[seg] = c->seg[seg].selector;
 	out->cpl = c->cpl;
 	out->halted = c->halted;
+	out->busy = c->inhibit || c->undelivered.vector >= 0;
 }
 
 void cpu_set_gpr(struct cpu *c, unsigned gpr, uint32_t value) { c->gpr[gpr & 7] = value; }

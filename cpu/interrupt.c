@@ -271,8 +271,11 @@ bool cpu_reflect(struct cpu *c, uint16_t selector, uint32_t offset, struct cpu_e
 		.eflags = event->eflags,
 	};
 
+	c->exc.vector = -1;
 	if (!deliver_gate(c, &e, &gate)) {
-		*why = c->exc.vector < 0 ? CPU_REFUSED_SHADOW : CPU_REFUSED_FAULT;
+		*why = c->exc.vector >= 0          ? CPU_REFUSED_FAULT
+		       : c->exit == CPU_EXIT_NOMEM ? CPU_REFUSED_NOMEM
+		                                   : CPU_REFUSED_STOP;
 		if (*why == CPU_REFUSED_FAULT)
 			event->vector = (unsigned)c->exc.vector;
 		c->exc.vector = -1;

@@ -89,7 +89,7 @@ struct lguest_world {
 #define LGUEST_VERSION(major, minor, patch) ((uint32_t)(major) << 16 | (minor) << 8 | (patch))
 struct lguest_boot {
 	uint32_t entry;
-	uint32_t pgdir;           /* physical; what CR3 starts with where tables were built */
+	uint32_t pgdir;           /* physical; what CR3 starts with where tables were built; 0: 1:1 */
 	uint32_t version;         /* of Linux, as the image says: LGUEST_VERSION(); 0: it does not */
 };
 bool lguest_load(const struct guest_request *request, enum lguest_family family, struct lguest_boot *boot,
@@ -118,6 +118,10 @@ uint64_t lguest_deadline(const struct lguest *lg);
 bool lguest_is_waiting(const struct lguest *lg);
 /* Interrupts are off (virtually), and the guest is not halted: for watchdogs. */
 bool lguest_interrupts_off(const struct lguest *lg);
+
+/* What the embedder meets in the guest's place: each ends the guest with a reason.
+ * cpu_run() returned CPU_EXIT_STOP or CPU_EXIT_SHUTDOWN (its other exits are nothing of ours). */
+void lguest_stopped(struct lguest *lg, enum cpu_exit exit);
 
 /* ---- 5. The end ----------------------------------------------------------------------------- */
 
