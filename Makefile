@@ -119,7 +119,7 @@ $(GUESTS): guests/common/guest.ld
 $(BUILD)/guests/obj/guests/pv/early.o: GUEST_FLAGS += -fpie
 $(GUEST_PV): $(call guestobj,$(wildcard guests/pv/*.c guests/pv/*.S)) guests/pv/pv.ld
 	$(call say,GUESTLD,$@) mkdir -p $(@D); $(GUEST_CC) $(subst guests/common/guest.ld,guests/pv/pv.ld,$(GUEST_LINK)) \
-		-no-pie -o $@ $(filter %.o,$^)
+		-o $@ $(filter %.o,$^)
 
 # Other flags: everything is built again.
 $(BUILD)/flags: force

@@ -99,6 +99,20 @@ noirq_start:
 	movl	%eax, %ss:lguest_data
 	popl	%eax
 	iret
+	# For a test: the protected range, long enough for an interrupt to come meanwhile.  ECX:EBX is the
+	# time to leave.
+	.globl	noirq_wait
+noirq_wait:
+	pushl	%ebx
+	movl	8(%esp), %ebx
+	movl	12(%esp), %ecx
+1:	rdtsc
+	cmpl	%ebx, %eax
+	sbbl	%ecx, %edx
+	jb	1b
+	movl	irq_count, %eax
+	popl	%ebx
+	ret
 noirq_end:
 1:	pushl	8(%esp)
 	popl	%ss:lguest_data

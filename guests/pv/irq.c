@@ -65,6 +65,7 @@ void irq_off(void)
 
 volatile uint32_t irq_count[IRQS];
 struct trap_frame irq_frame;
+bool stop_on_interrupt;
 static struct {
 	void (*handler)(void *);
 	void *object;

@@ -8,7 +8,7 @@
  *
  * Command line: family=B|C|D|E|F|G1|G; tests=GROUP-OR-NAME,...; crash=KIND; workload=forks,COUNT; spaces=N; input
  */
-#include "guests/pv/pv.h"
+#include "guests/pv/device.h"
 
 /* ---- 1. Results ----------------------------------------------------------------------------- */
 
@@ -50,7 +50,10 @@ static bool run_test(const struct test *t, unsigned number)
 
 /* ---- 2. The tests --------------------------------------------------------------------------- */
 
-static const struct test *const tables[] = { boot_tests };
+static const struct test *const tables[] = {
+	boot_tests, calls_tests, segments_tests, traps_tests, instructions_tests, time_tests,
+	fpu_tests, memory_tests, spaces_tests, devices_tests, end_tests,
+};
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
 static bool is_wanted(const struct test *t)
@@ -89,6 +92,8 @@ static bool run_tests(void)
 void kernel_main(void);
 void kernel_main(void)
 {
+	const char *what;
+
 	family = &families[family_index];
 	if (family->gdt_entries)
 		segments_start();
@@ -101,5 +106,13 @@ void kernel_main(void)
 		segments_start();
 	}
 	irqs_start();
+	devices_start();
+	console_start();
+	if (find_word("crash", &what))
+		run_crash(what);
+	if (find_word("workload", &what)) {
+		run_workload(what);
+		shut_down("Power down", SHUTDOWN_POWER_OFF);
+	}
 	shut_down(run_tests() ? "Power down" : "pv: tests failed", SHUTDOWN_POWER_OFF);
 }

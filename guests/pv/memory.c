@@ -55,13 +55,17 @@ uint32_t take_frames(unsigned n)
 
 void share_frame(uint32_t frame)
 {
-	owners[frame / PAGE]++;
+	if (owners[frame / PAGE]++ == 0) /* part of the image */
+		owners[frame / PAGE]++;
 }
 
 void release_frame(uint32_t frame)
 {
-	if (--owners[frame / PAGE] == 0)
-		free_count++;
+	if (--owners[frame / PAGE] != 0)
+		return;
+	free_count++;
+	if (frame / PAGE < next_frame) /* the first to be taken again: what is stale shows */
+		next_frame = frame / PAGE;
 }
 
 uint32_t frame_owners(uint32_t frame)
@@ -147,11 +151,16 @@ void set_pte(uint32_t top, uint32_t va, uint32_t value)
 	lazy_call(CALL_SET_PTE, top, va, value);
 }
 
-void edit_pte(uint32_t top, uint32_t va, uint32_t value)
+void store_pte(uint32_t top, uint32_t va, uint32_t value)
 {
 	*(volatile uint32_t *)find_pte(top, va) = value;
 	if (!family->silent_edits)
 		lazy_call(CALL_SET_PTE, top, va, value);
+}
+
+void edit_pte(uint32_t top, uint32_t va, uint32_t value)
+{
+	store_pte(top, va, value);
 	if (top == current_table)
 		flush_page(va);
 }

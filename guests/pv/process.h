@@ -41,6 +41,8 @@ uint32_t user_address(const char *code);
 bool process_fault(uint32_t va, uint32_t error);
 void process_stopped(const struct trap_frame *f);
 bool fpu_trap(void);
+void fpu_forget(const struct process *p);
+void set_task_switched(bool on);
 void map_user(struct process *p, uint32_t va, uint32_t frame, uint32_t flags);
 void unmap_user(struct process *p, uint32_t va);
 uint32_t new_space(void);
@@ -49,6 +51,7 @@ void free_space(uint32_t top); /* must not be in force */
 /* ---- 2. Devices ----------------------------------------------------------------------------- */
 
 bool console_ready(void);
+void console_start(void);
 void console_write(const char *text, uint32_t length);
 void pci_early_write(const char *text, uint32_t length);
 

@@ -189,7 +189,9 @@ void flush_user(void), flush_everything(void);
 uint32_t *find_pte(uint32_t top, uint32_t va); /* NULL: no table */
 uint32_t *make_pte(uint32_t top, uint32_t va);
 void set_pte(uint32_t top, uint32_t va, uint32_t value);  /* store and tell */
-void edit_pte(uint32_t top, uint32_t va, uint32_t value); /* in place: B and C tell only a flush */
+/* In place: told by the families that tell such; the second also flushes what is in force. */
+void store_pte(uint32_t top, uint32_t va, uint32_t value);
+void edit_pte(uint32_t top, uint32_t va, uint32_t value);
 void set_pde(uint32_t top, uint32_t va, uint32_t value);
 void map_kernel(uint32_t va, uint32_t value);
 /* A page for a device, mapped where no memory is. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guests/pv/test_boot.c - what a guest finds when it starts.
+ * guests/pv/test_boot.c - what a guest finds when it starts, and what must hold at the end of all.
  */
 #include "guests/pv/pv.h"
 
@@ -55,15 +55,26 @@ static void test_data(void)
 		CHECK(*data_word(family->pgdir) != 0 && *data_word(family->pgdir) % PAGE == 0);
 }
 
+/* After everything else. */
 static void test_registers_kept(void)
 {
 	CHECK_EQUAL(registers_changed, 0);
+}
+
+static void test_needless(void)
+{
+	CHECK_EQUAL(interrupts_needless, 0);
 }
 
 const struct test boot_tests[] = {
 	{ "boot", "registers", test_registers },
 	{ "boot", "parameters", test_parameters },
 	{ "boot", "data", test_data },
-	{ "boot", "registers-kept", test_registers_kept },
+	{ 0 },
+};
+
+const struct test end_tests[] = {
+	{ "end", "registers-kept", test_registers_kept },
+	{ "end", "no-needless-calls", test_needless },
 	{ 0 },
 };

@@ -23,8 +23,10 @@ uint64_t make_segment(uint32_t base, uint32_t limit, unsigned type_dpl)
 	       (l >> 16) << 48 | (pages ? 0xCull : 0x4ull) << 52 | (uint64_t)(base >> 24) << 56;
 }
 
+/* A table replaces TLS entries too: nothing may be loaded from them then. */
 static void tell_descriptor(unsigned index)
 {
+	__asm__ volatile("movl %0, %%gs" : : "r"(0));
 	if (family->gdt_entries)
 		call(CALL_LOAD_GDT_ENTRY, index, (uint32_t)gdt[index], (uint32_t)(gdt[index] >> 32));
 	else
@@ -155,7 +157,9 @@ static void handle_user(struct trap_frame *f, uint32_t irq_enabled, uint32_t efl
 
 static void handle_kernel(struct trap_frame *f, uint32_t irq_enabled, uint32_t eflags)
 {
-	if (f->vector == 14 && kernel_fault(*data_word(DATA_CR2), f->error))
+	uint32_t cr2 = *data_word(DATA_CR2);
+
+	if (f->vector == 14 && (kernel_fault(cr2, f->error) || process_fault(cr2, f->error)))
 		return;
 	if (!guarded)
 		die_of(f);
