@@ -36,7 +36,11 @@ enum {
 enum serial { SERIAL_MON_STDIO, SERIAL_STDIO, SERIAL_NULL, SERIAL_FILE };
 enum stats { STATS_NONE, STATS_TEXT, STATS_JSON };
 
+/* What -machine asks for; auto: by the image. */
+enum machine_choice { MACHINE_AUTO, MACHINE_PC, MACHINE_LGUEST };
+
 #define MODULES_MAX 64u
+#define DRIVE_PATH_MAX 1024u
 
 struct run_options {
 	const char *kernel, *initrd, *append;
@@ -51,6 +55,15 @@ struct run_options {
 	const char *log_path;
 	uint16_t debug_exit_port;
 	enum stats stats;
+	bool hypercalls;
+	enum machine_choice machine;
+	enum lguest_family family;
+	struct vm_drive drive[VM_DRIVES_MAX];
+	char drive_path[VM_DRIVES_MAX][DRIVE_PATH_MAX];
+	unsigned drives;
+	bool snapshot;
+	const char *net[VM_NETS_MAX];
+	unsigned nets;
 	uint32_t tables, roots, prefetch;
 	uint32_t um_options, cpu_options;
 	unsigned watchdog_seconds;
@@ -60,6 +73,22 @@ struct run_options {
 /* false: error says why, one line. */
 bool parse_run_options(int argc, char **argv, struct run_options *o, struct guest_error *error);
 void print_run_help(FILE *to);
+
+/* For the functions behind options: always false, error says why. */
+struct parse {
+	struct run_options *o;
+	struct guest_error *error;
+};
+bool refuse_option(struct parse *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- options_devices.c ---------------------------------------------------------------------- */
+
+bool set_machine(struct parse *p, const char *value);
+bool set_drive(struct parse *p, const char *value);
+bool set_hda(struct parse *p, const char *value);
+bool set_snapshot(struct parse *p, const char *value);
+bool set_nic(struct parse *p, const char *value);
+bool set_hypercalls(struct parse *p, const char *value);
 
 /* ---- run.c ---------------------------------------------------------------------------------- */
 
@@ -101,6 +130,7 @@ void run_monitor_line(struct escape *e, char *line);
 /* ---- stats.c -------------------------------------------------------------------------------- */
 
 void print_stats(struct vm *vm, enum stats how, FILE *to);
+void print_hypercalls(struct vm *vm, enum stats how, FILE *to);
 /* The same text into a buffer, for the monitor. */
 size_t describe_stats(struct vm *vm, char *buf, size_t bytes);
 

@@ -17,12 +17,7 @@
 
 /* ---- 1. Refusing, numbers ------------------------------------------------------------------- */
 
-struct parse {
-	struct run_options *o;
-	struct guest_error *error;
-};
-
-__attribute__((format(printf, 2, 3))) static bool refuse_option(struct parse *p, const char *format, ...)
+bool refuse_option(struct parse *p, const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
@@ -247,11 +242,6 @@ static bool set_device(struct parse *p, const char *value)
 	return true;
 }
 
-static bool set_machine(struct parse *p, const char *value)
-{
-	return strcmp(value, "pc") == 0 || refuse_option(p, "-machine %.60s: there is only pc", value);
-}
-
 static bool set_cpu(struct parse *p, const char *value)
 {
 	return strcmp(value, "i686") == 0 || strcmp(value, "max") == 0 ||
@@ -367,12 +357,17 @@ static const struct option {
 	{ "no-reboot", NULL, NOTHING, set_no_reboot, NULL, "leave when the guest resets" },
 	{ "S", NULL, NOTHING, set_paused, NULL, "start paused; the monitor's cont goes on" },
 	{ "device", NULL, VALUE, set_device, "NAME,...", "isa-debug-exit[,iobase=PORT]: the guest may exit" },
-	{ "machine", "M", VALUE, set_machine, "pc", "accepted: there is only this one" },
+	{ "machine", "M", VALUE, set_machine, "NAME,...", "auto, pc or lguest[,family=B..G2]" },
+	{ "drive", NULL, VALUE, set_drive, "file=FILE,...", "a disk: [,readonly=on][,snapshot=on]" },
+	{ "hda", NULL, VALUE, set_hda, "FILE", "a disk, the same as -drive file=FILE" },
+	{ "snapshot", NULL, NOTHING, set_snapshot, NULL, "what is written to disks is forgotten at the end" },
+	{ "nic", NULL, VALUE, set_nic, "user,...", "a network: [,hostfwd=tcp::PORT-:PORT]; none" },
 	{ "cpu", NULL, VALUE, set_cpu, "i686", "accepted: there is only this one" },
 	{ "smp", NULL, VALUE, set_smp, "1", "accepted: there is only one processor" },
 	{ "d", NULL, VALUE, set_log, "LIST", "log items, below; with commas between" },
 	{ "D", NULL, VALUE, set_log_path, "FILE", "where -d writes (standard error)" },
 	{ "stats", NULL, MAYBE, set_stats, "json", "at the end, what the shadow did; json: for machines" },
+	{ "hypercalls", NULL, NOTHING, set_hypercalls, NULL, "at the end, hypercalls by number and time" },
 	{ "tables", "budget", VALUE, set_tables, "N", "most shadow tables, 20 KiB each (1024)" },
 	{ "roots", NULL, VALUE, set_roots, "N", "address spaces kept shadowed (64)" },
 	{ "prefetch", NULL, VALUE, set_prefetch, "N", "entries filled around a demanded one (8)" },
@@ -456,6 +451,10 @@ static bool check_options(struct parse *p)
 		return refuse_option(p, "-S without a monitor: nothing could start the guest");
 	if (o->log_path && !o->log_mask)
 		return refuse_option(p, "-D without -d: there is nothing to log");
+	if (o->machine == MACHINE_PC && (o->drives || o->nets))
+		return refuse_option(p, "-machine pc has no %s yet; -machine lguest has", o->drives ? "disks" : "network");
+	if (o->machine == MACHINE_PC && o->hypercalls)
+		return refuse_option(p, "-hypercalls: guests of -machine pc make none");
 	return true;
 }
 

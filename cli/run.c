@@ -82,9 +82,17 @@ static bool prepare_guest(struct run *r, struct guest_error *error)
 	enum image_kind kind = guest_identify(o->kernel, error);
 	if (kind == IMAGE_UNKNOWN)
 		return false;
+	bool lguest = o->machine == MACHINE_LGUEST ||
+	              (o->machine == MACHINE_AUTO && lguest_only_image(o->kernel));
+	r->config.board = lguest ? VM_LGUEST : VM_PC;
+	if (!lguest && (o->drives || o->nets || o->hypercalls))
+		return complain(error, o->kernel, "this image runs on -machine pc, which has no disks, network "
+		                                  "or hypercalls; -machine lguest has");
+	if (lguest && o->module_count)
+		return complain(error, o->kernel, "an lguest guest takes -initrd, not -module");
 	bool linux_like = kind == IMAGE_BZIMAGE || kind == IMAGE_ELF_LINUX;
 	g->kernel = o->kernel;
-	g->command_line = o->append ? o->append : linux_like ? "console=ttyS0" : NULL;
+	g->command_line = o->append ? o->append : lguest ? "console=hvc0" : linux_like ? "console=ttyS0" : NULL;
 	g->modules = r->module;
 	g->unpack = !o->keep_packed;
 	for (unsigned k = 0; k < o->module_count; k++) {
@@ -150,6 +158,14 @@ static bool prepare(struct run *r, struct guest_error *error)
 	r->config.no_reboot = o->no_reboot;
 	r->config.watchdog_seconds = o->watchdog_seconds;
 	r->config.paused = o->paused;
+	r->config.family = o->family;
+	r->config.time_calls = o->hypercalls;
+	memcpy(r->config.drive, o->drive, sizeof r->config.drive);
+	for (unsigned k = 0; k < o->drives; k++)
+		r->config.drive[k].snapshot |= o->snapshot;
+	r->config.drives = o->drives;
+	memcpy(r->config.net, o->net, sizeof r->config.net);
+	r->config.nets = o->nets;
 	return prepare_guest(r, error) && prepare_console(r, error) && prepare_log(r, error);
 }
 
@@ -203,6 +219,8 @@ static int run_to_end(struct run *r, struct vm *vm)
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT)
 		fprintf(stderr, "umbra: %s%s", end == VM_HANGUP ? "console: " : "", vm_last_words(vm));
 	print_stats(vm, r->o.stats, stderr);
+	if (r->o.hypercalls)
+		print_hypercalls(vm, r->o.stats, stderr);
 	return status;
 }
 

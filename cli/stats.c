@@ -4,6 +4,7 @@
  *
  *   1. Collecting    one list of names and numbers
  *   2. Printing      as text, as JSON
+ *   3. Hypercalls    a paravirtual guest's, by number
  */
 #include <inttypes.h>
 #include <string.h>
@@ -100,4 +101,48 @@ void print_stats(struct vm *vm, enum stats how, FILE *to)
 		return;
 	format_figures(f, count, how == STATS_JSON, text, sizeof text);
 	fputs(text, to);
+}
+
+/* ---- 3. Hypercalls -------------------------------------------------------------------------- */
+
+static void print_calls_json(const struct lguest_stats *s, enum lguest_family family, FILE *to)
+{
+	fputs("{\"hypercalls\":{", to);
+	for (unsigned n = 0, first = 1; n < LGUEST_CALLS; n++) {
+		const struct lguest_call_stats *c = &s->call[n];
+		if (!c->direct && !c->async)
+			continue;
+		fprintf(to, "%s\"%s\":{\"direct\":%" PRIu64 ",\"async\":%" PRIu64 ",\"nanoseconds\":%" PRIu64 "}",
+		        first ? "" : ",", lguest_call_name(family, n), c->direct, c->async, c->nanoseconds);
+		first = 0;
+	}
+	fprintf(to, "},\"family\":\"%s\",\"interrupts\":%" PRIu64 ",\"traps_reflected\":%" PRIu64
+	            ",\"instructions_emulated\":%" PRIu64 ",\"needless_send_interrupts\":%" PRIu64 "}\n",
+	        lguest_family_name(family), s->interrupts, s->reflected, s->emulated, s->needless_sends);
+}
+
+void print_hypercalls(struct vm *vm, enum stats how, FILE *to)
+{
+	struct lguest *lg = vm_lguest(vm);
+	struct lguest_stats s;
+	if (!lg)
+		return;
+	enum lguest_family family = lguest_family(lg);
+	lguest_get_stats(lg, &s);
+	if (how == STATS_JSON) {
+		print_calls_json(&s, family, to);
+		return;
+	}
+	fprintf(to, "hypercall            direct      async    ns each  (family %s)\n", lguest_family_name(family));
+	for (unsigned n = 0; n < LGUEST_CALLS; n++) {
+		const struct lguest_call_stats *c = &s.call[n];
+		uint64_t count = c->direct + c->async;
+		if (count)
+			fprintf(to, "%-16s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n", lguest_call_name(family, n),
+			        c->direct, c->async, c->nanoseconds / count);
+	}
+	fprintf(to,
+	        "interrupts injected  %" PRIu64 "\ntraps reflected      %" PRIu64 "\ninstructions emulated %" PRIu64
+	        "\nneedless SEND_INTERRUPTS %" PRIu64 "\n",
+	        s.interrupts, s.reflected, s.emulated, s.needless_sends);
 }

@@ -137,6 +137,8 @@ bool prove_stuck(struct vm *vm, enum cpu_exit *exit);
 
 /* ---- vm.c ----------------------------------------------------------------------------------- */
 
+/* board_lguest.c: NULL on another board. */
+struct lguest *board_lguest_host(const struct vm *vm);
 bool reset_vm(struct vm *vm, struct guest_error *error);
 
 #endif

@@ -15,7 +15,7 @@
 
 #include "vmm/internal.h"
 
-static const struct board_ops *const boards[] = { [VM_PC] = &board_pc };
+static const struct board_ops *const boards[] = { [VM_PC] = &board_pc, [VM_LGUEST] = &board_lguest };
 
 /* ---- 1. Making ------------------------------------------------------------------------------ */
 
@@ -150,6 +150,11 @@ struct um *vm_shadow(struct vm *vm)
 struct machine *vm_machine(struct vm *vm)
 {
 	return vm->machine;
+}
+
+struct lguest *vm_lguest(struct vm *vm)
+{
+	return board_lguest_host(vm);
 }
 
 uint32_t vm_exit_code(const struct vm *vm)
