@@ -219,8 +219,6 @@ static void enable_queue(struct virtio_function *f, struct function_queue *q)
 		need_reset(f);
 		return;
 	}
-	if (f->status & (STATUS_NEEDS_RESET | STATUS_FAILED))
-		return;
 	*v = (struct virtqueue){.num = q->num, .desc = q->desc, .avail = q->avail, .used = q->used};
 	virtqueue_reset(v);
 	v->indirect = f->accepted >> VIRTIO_F_INDIRECT_DESC & 1;

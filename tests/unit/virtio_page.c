@@ -380,7 +380,7 @@ static struct virtio_device *open_format1(void)
 	struct virtio_device *d;
 
 	open_page(true, PAGES, true);
-	d = add(VIRTIO_BLOCK, 2, 1, NULL, 16);
+	d = add(VIRTIO_BLOCK, 2, 1 | 1u << 2, NULL, 16);
 	set_up();
 	return d;
 }
@@ -637,6 +637,25 @@ static void a_restart_finds_the_page_as_at_the_start(void **state)
 	driver_check(&t.v);
 	begin_quietly(5);
 	use_queues(d);
+}
+
+/* The next kernel may be of another age. */
+static void a_restart_forgets_how_the_guest_spoke(void **state)
+{
+	struct virtio_device *d = open_format2(true);
+
+	(void)state;
+	say_status(1);
+	device_page_reset(t.p);
+	say_status(0);
+	store8(BASE + AT_STATUS, 3);
+	notify(d->queue[0].desc);
+	assert_int_equal(t.kills, 1);
+	device_page_reset(t.p);
+	store8(BASE + AT_STATUS, 3);
+	notify(d->queue[0].desc);
+	assert_int_equal(t.kills, 1);
+	assert_true(d->started);
 }
 
 static void work_left_over_is_told(void **state)
@@ -928,6 +947,7 @@ int main(void)
 	    cmocka_unit_test_teardown(in_format_1_a_change_leaves_the_guests_marks, close_page),
 	    cmocka_unit_test_teardown(overwritten_records_move_nothing, close_page),
 	    cmocka_unit_test_teardown(a_restart_finds_the_page_as_at_the_start, close_page),
+	    cmocka_unit_test_teardown(a_restart_forgets_how_the_guest_spoke, close_page),
 	    cmocka_unit_test_teardown(work_left_over_is_told, close_page),
 	    cmocka_unit_test_teardown(thirty_one_interrupts_and_no_more, close_page),
 	    cmocka_unit_test_teardown(the_pages_given_and_no_more, close_page),

@@ -513,6 +513,20 @@ static void a_queue_may_be_made_smaller(void **state)
 		use_queue(1, d, 0);
 }
 
+static void a_queue_enabled_late_is_served(void **state)
+{
+	struct virtio_device *d = add(VIRTIO_NET, 2, 1u << 28, 10);
+
+	(void)state;
+	agree(1, VERSION_1 | 1u << 28);
+	enable(1, 0, 64);
+	reg_write(1, R_STATUS, 1, 15);
+	reg_write(1, R_NOTIFY, 2, 1);
+	enable(1, 1, 8);
+	assert_true(d->queue[0].indirect && d->queue[1].indirect);
+	use_queue(1, d, 1);
+}
+
 static void an_enabled_queue_stays_as_it_is(void **state)
 {
 	struct virtio_device *d = add(VIRTIO_NET, 2, 0, 10);
@@ -758,7 +772,10 @@ static void a_driver_that_failed_is_served_no_more(void **state)
 	answer = post(d, 0, "ping");
 	reg_write(1, R_NOTIFY, 2, 0);
 	assert_int_equal(t.v.ram[answer], 0);
-	reg_write(1, R_STATUS, 1, 15);
+	agree(1, VERSION_1);
+	reg_write(1, R_STATUS, 1, 0x80);
+	reg_write(1, R_STATUS, 1, 15); /* only a reset helps */
+	assert_int_equal(reg_read(1, R_STATUS, 1), 0x8B);
 	assert_false(d->started);
 	forget_rings();
 	begin(1, d, VERSION_1);
@@ -1100,6 +1117,7 @@ int main(void)
 	    TEST(a_restart_finds_the_bus_as_at_the_start),
 	    TEST(requests_wait_for_driver_ok),
 	    TEST(a_queue_may_be_made_smaller),
+	    TEST(a_queue_enabled_late_is_served),
 	    TEST(an_enabled_queue_stays_as_it_is),
 	    TEST(a_changed_configuration_has_a_new_generation),
 	    TEST(the_guest_writes_configuration_where_it_may),
