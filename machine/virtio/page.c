@@ -96,8 +96,6 @@ bool device_page_add(struct device_page *p, struct virtio_device *d)
 	if (!place_rings(p, r))
 		return false;
 	page_build_record(r, p->config.format1);
-	if (r->bytes >= PAGE_BYTES - p->used_bytes) /* one byte stays for the type that ends the list */
-		return false;
 	d->layout = p->config.format1 ? VIRTIO_2_6_24 : VIRTIO_LEGACY;
 	d->transport = r;
 	d->interrupt = take_interrupt;

@@ -21,6 +21,8 @@
 #define PAGE_IRQS 31u          /* 1..31; 0 is the timer */
 #define PAGE_RECORD 128u       /* the longest record of either format: 5 + 3*8 + 2*4 + 64 */
 #define PAGE_FEATURES 0xFFFFFFFFull /* a guest reads no more than 32 bits */
+/* Interrupts run out before the page does, the byte that ends the list included. */
+_Static_assert(PAGE_IRQS * PAGE_RECORD < PAGE_BYTES, "records fit the page");
 enum { PAGE_NUM_FORMAT1 = 128, PAGE_NUM_FORMAT2 = 256 }; /* entries of a queue */
 
 /* ---- 2. Records ----------------------------------------------------------------------------- */

@@ -10,7 +10,8 @@
  *
  * What is lguest's own, and nothing else, is here: interrupt numbers are counted from 1 and stand in the line
  * register with no pin; the address register takes parts of a word; a BAR decodes as soon as it lies in the
- * window, whatever the command register says; the keyboard controller's status port reads 1.
+ * window, whatever the command register says, and lies there from the start; the keyboard controller's status port
+ * reads 1.
  */
 #include <stdlib.h>
 
@@ -64,6 +65,18 @@ static void set_line(void *user, struct virtio_function *f, bool high)
 		p->config.raise(p->config.user, f->irq_line);
 }
 
+/* There is no firmware: BARs begin where one would have put them, one page each from the start of the window.  A
+ * guest that places them itself finds nothing in its way. */
+static void reset_function(struct virtio_pci *p, struct virtio_function *f)
+{
+	uint64_t first = (p->config.mmio_first + VIRTIO_BAR_BYTES - 1) & ~(uint64_t)(VIRTIO_BAR_BYTES - 1);
+	uint64_t bar = first + (uint64_t)(f - p->function) * VIRTIO_BAR_BYTES;
+
+	virtio_function_reset(f);
+	if (bar + VIRTIO_BAR_BYTES <= p->config.mmio_end && bar <= UINT32_MAX)
+		virtio_function_space_write(f, PCI_BAR0, 4, (uint32_t)bar);
+}
+
 bool virtio_pci_add(struct virtio_pci *p, struct virtio_device *d)
 {
 	struct virtio_function *f = &p->function[p->functions];
@@ -75,7 +88,7 @@ bool virtio_pci_add(struct virtio_pci *p, struct virtio_device *d)
 	f->user = p;
 	f->line = set_line;
 	virtio_function_connect(f);
-	virtio_function_reset(f);
+	reset_function(p, f);
 	return true;
 }
 
@@ -198,7 +211,7 @@ void virtio_pci_reset(struct virtio_pci *p)
 {
 	p->address = 0;
 	for (unsigned i = 0; i < p->functions; i++)
-		virtio_function_reset(&p->function[i]);
+		reset_function(p, &p->function[i]);
 }
 
 void virtio_pci_poll(struct virtio_pci *p)

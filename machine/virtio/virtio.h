@@ -175,7 +175,7 @@ void device_page_poll(struct device_page *p);
 bool device_page_busy(const struct device_page *p); /* work was left: poll again before sleeping */
 
 /* Configuration mechanism 1 with virtio 1.0 devices behind it, as lguest of 4.x had it (host bridge in slot 0,
- * devices from slot 1, one 32-bit memory BAR each).  BARs lie in [mmio_first, mmio_end). */
+ * devices from slot 1, one 32-bit memory BAR each).  BARs lie in [mmio_first, mmio_end), from the start. */
 struct virtio_pci;
 struct virtio_pci_config {
 	const struct virtio_memory *memory;

@@ -324,7 +324,7 @@ static void a_bar_is_sized_and_placed(void **state)
 
 	(void)state;
 	add(VIRTIO_CONSOLE, 2, 0, 12);
-	assert_int_equal(cfg_read(1, 0x10, 4), 0); /* 32-bit memory, nowhere */
+	assert_int_equal(cfg_read(1, 0x10, 1), 0); /* 32-bit memory */
 	cfg_write(1, 0x10, 4, 0xFFFFFFFF);
 	assert_int_equal(cfg_read(1, 0x10, 4), 0xFFFFF000);
 	for (unsigned at = 0x14; at < 0x28; at += 4) {
@@ -344,6 +344,34 @@ static void a_bar_is_sized_and_placed(void **state)
 	assert_false(virtio_pci_read(t.p, MMIO + 0x3000 + 0x100000000ull, 2, &value));
 }
 
+/* A guest that leaves that to a firmware finds its devices too. */
+static void bars_are_placed_one_after_the_other_at_the_start(void **state)
+{
+	struct virtio_pci_config tight = {.memory = &t.v.memory, .mmio_first = MMIO - 5, .mmio_end = MMIO + 0x1FFF,
+					  .user = &t, .raise = on_raise};
+	uint64_t value;
+
+	(void)state;
+	for (unsigned restart = 0; restart < 2; restart++) {
+		for (unsigned slot = 1; slot <= 3; slot++) {
+			if (!restart)
+				add(VIRTIO_NET, slot, 0, 12);
+			assert_int_equal(cfg_read(slot, 0x10, 4), MMIO + 0x1000 * (slot - 1));
+			assert_true(virtio_pci_read(t.p, MMIO + 0x1000 * (slot - 1) + R_QUEUES, 2, &value));
+			assert_int_equal(value, slot);
+		}
+		for (unsigned slot = 1; slot <= 3; slot++)
+			cfg_write(slot, 0x10, 4, 0);
+		virtio_pci_reset(t.p);
+	}
+	virtio_pci_free(t.p);
+	t.p = virtio_pci_new(&tight);
+	add(VIRTIO_NET, 1, 0, 12);
+	add(VIRTIO_NET, 1, 0, 12);
+	assert_int_equal(cfg_read(1, 0x10, 4), MMIO);
+	assert_int_equal(cfg_read(2, 0x10, 4), 0); /* no room for it */
+}
+
 static void a_bar_decodes_inside_the_window_only(void **state)
 {
 	static const uint64_t outside[] = {0x1000, MMIO - 0x1000, MMIO_END, 0xFFFFF000};
@@ -352,6 +380,7 @@ static void a_bar_decodes_inside_the_window_only(void **state)
 
 	(void)state;
 	add(VIRTIO_CONSOLE, 2, 0, 12);
+	cfg_write(1, 0x10, 4, 0);
 	assert_false(virtio_pci_read(t.p, 0, 2, &value));
 	for (unsigned i = 0; i < 4; i++) {
 		cfg_write(1, 0x10, 4, (uint32_t)outside[i]);
@@ -1109,6 +1138,7 @@ int main(void)
 	    TEST(ports_have_parts),
 	    TEST(capabilities_say_where_registers_are),
 	    TEST(a_bar_is_sized_and_placed),
+	    TEST(bars_are_placed_one_after_the_other_at_the_start),
 	    TEST(a_bar_decodes_inside_the_window_only),
 	    TEST(where_two_bars_overlap_the_lower_slot_answers),
 	    TEST(there_is_room_for_thirty_one),
