@@ -121,7 +121,8 @@ struct um {
 	const struct um_ops *ops;
 	void *user;
 	const struct um_format *fmt;
-	enum um_learn learn;
+	enum um_learn learn; /* TRACKED or TOLD */
+	bool bound;          /* the guest is bound by the paravirtual interface's rules: always when told */
 	uint32_t options;
 	uint32_t prefetch;
 	uint32_t max_gfn;

@@ -37,7 +37,7 @@ uint64_t leaf_bits(const struct um *um, const struct table *t, uint64_t gpte, un
 	if (!(t->role & ROLE_DIRECT)) {
 		if (!(gpte & GPTE_PRESENT) || !(gpte & GPTE_ACCESSED))
 			return 0;
-		if (gpte & um->fmt->level[0].reserved)
+		if (gpte & um->fmt->level[0].reserved || (um->bound && (gpte & GPTE_LARGE)))
 			return 0;
 		merged &= (uint32_t)(gpte | um->fmt->level[0].no_rights);
 		dirty = gpte & GPTE_DIRTY;
@@ -222,7 +222,7 @@ static int try_demand(struct um *um, struct walk *w, struct um_map *map, bool in
 	grant = ask_grant(um, w);
 	if (grant == UM_GRANT_RAM || (grant == UM_GRANT_ROM && !(w->access & UM_WRITE))) {
 		result = map_frame(um, w, map, insist);
-	} else if (grant == UM_GRANT_REFUSED && um->learn == UM_LEARN_TOLD) {
+	} else if (grant == UM_GRANT_REFUSED && um->bound) {
 		um->stop = UM_STOP_BAD_FRAME;
 		return UM_STOP;
 	} else {

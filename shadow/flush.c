@@ -97,13 +97,18 @@ void um_flush_page(struct um *um, um_gva gva)
  * protected that nobody would ask about any more: they are freed, where a flush makes them stale. */
 static enum um_result set_learn(struct um *um, enum um_learn learn)
 {
-	if (learn != UM_LEARN_TRACKED && learn != UM_LEARN_TOLD)
+	bool bound = learn != UM_LEARN_TRACKED;
+
+	if ((unsigned)learn > UM_LEARN_BOUND)
 		return UM_EINVAL;
-	if (learn == um->learn)
+	if (learn == UM_LEARN_BOUND)
+		learn = UM_LEARN_TRACKED;
+	if (learn == um->learn && bound == um->bound)
 		return UM_OK;
 	um->stats.flush_all++;
 	free_all_tables(um);
 	um->learn = learn;
+	um->bound = bound;
 	told_reset(um);
 	commit_invalidate(um);
 	observe(um, UM_EV_FLUSH_ALL, 0, 0, 0);

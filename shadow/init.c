@@ -46,7 +46,7 @@ static bool config_ok(const struct um_config *c)
 {
 	if (!c || !ops_ok(c->ops) || !format_ok(c->format))
 		return false;
-	if (c->learn != UM_LEARN_TRACKED && c->learn != UM_LEARN_TOLD)
+	if ((unsigned)c->learn > UM_LEARN_BOUND)
 		return false;
 	if (c->options & ~(uint32_t)UM_OPT_ALL)
 		return false;
@@ -97,7 +97,8 @@ enum um_result um_init(void *memory, const struct um_config *config, struct um *
 	um->user = config->user;
 	um->heard = config->ops->enter;
 	um->fmt = config->format;
-	um->learn = config->learn;
+	um->learn = config->learn == UM_LEARN_TOLD ? UM_LEARN_TOLD : UM_LEARN_TRACKED;
+	um->bound = config->learn != UM_LEARN_TRACKED;
 	um->options = config->options;
 	um->prefetch = config->prefetch;
 	um->max_gfn = (uint32_t)config->max_gfn;

@@ -98,7 +98,7 @@ static um_gfn frame_of_page(const struct um *um, const struct walk *w)
 enum um_result walk_guest(struct um *um, struct walk *w)
 {
 	const struct um_format *fmt = um->fmt;
-	bool told = um->learn == UM_LEARN_TOLD;
+	bool bound = um->bound;
 	um_gpa table = um->cr3;
 	enum um_stop why;
 
@@ -113,13 +113,13 @@ enum um_result walk_guest(struct um *um, struct walk *w)
 		bool reserved, leaf;
 
 		if (!read_gpte(um, gpa, &gpte)) {
-			if (told)
+			if (bound)
 				return stop(um, UM_STOP_TABLE_OUTSIDE);
 			return fault(w, 0);
 		}
 		if (!(gpte & GPTE_PRESENT))
 			return fault(w, 0);
-		if (told && level && (why = check_told(um, gpte, UM_STOP_BAD_PDE)))
+		if (bound && level && (why = check_told(um, gpte, UM_STOP_BAD_PDE)))
 			return stop(um, why);
 		leaf = is_leaf(um, level, gpte, &reserved);
 		if (reserved)
@@ -135,7 +135,7 @@ enum um_result walk_guest(struct um *um, struct walk *w)
 	}
 	if (!permitted(um, w))
 		return fault(w, UM_PRESENT);
-	if (told && (why = check_told(um, w->gpte[w->leaf], UM_STOP_BAD_PTE)))
+	if (bound && (why = check_told(um, w->gpte[w->leaf], UM_STOP_BAD_PTE)))
 		return stop(um, why);
 	if (w->access & UM_WRITE)
 		w->want[w->leaf] |= GPTE_DIRTY;

@@ -166,7 +166,7 @@ bool lguest_start(struct lguest *lg, enum lguest_family family, const struct lgu
 	lguest_reset_gates(lg);
 	lg->flat = !boot->pgdir;
 	lg->root = boot->pgdir;
-	if (um_set_learn(um, UM_LEARN_TRACKED) != UM_OK || um_set_user_end(um, 0) != UM_OK)
+	if (um_set_learn(um, UM_LEARN_BOUND) != UM_OK || um_set_user_end(um, 0) != UM_OK)
 		return false;
 	um_flush_all(um); /* memory was written behind the core's back */
 	begin(lg, boot);

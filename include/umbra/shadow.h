@@ -210,6 +210,8 @@ extern const struct um_format um_format_i386; /* 2 levels, 4 KiB and 4 MiB pages
 enum um_learn {
 	UM_LEARN_TRACKED, /* shadowed guest tables are write-protected; writers call um_guest_wrote() */
 	UM_LEARN_TOLD,    /* the guest tells: um_set_pte(), um_set_pde(); switching re-validates (R7) */
+	UM_LEARN_BOUND,   /* as TRACKED, of a guest that will tell and is bound by the interface's rules
+	                   * already: what told mode answers with UM_STOP, this does too */
 };
 
 /* Optimisations, each with its switch; none changes what the guest sees. */
