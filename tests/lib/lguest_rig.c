@@ -526,6 +526,9 @@ static void load_handlers(struct lgrig *rig)
 
 void lgrig_boot(struct lgrig *rig)
 {
+	bool audit = rig->audit;
+
+	rig->audit = false; /* some 300 calls: once at the end */
 	must(lgrig_init(rig), rig);
 	if (rig->family >= LGUEST_F)
 		must(lgrig_call(rig, LGCALL_NEW_PGTABLE, LGRIG_BOOT_DIR, 0, 0, 0), rig);
@@ -535,6 +538,7 @@ void lgrig_boot(struct lgrig *rig)
 	load_handlers(rig);
 	must(lgrig_call(rig, LGCALL_SET_STACK, 0x69, lgrig_va(LGRIG_STACK_END) - 8, 2, 0), rig);
 	rig->space = lgrig_space(rig);
+	rig->audit = audit;
 	must(lgrig_call(rig, LGCALL_NEW_PGTABLE, rig->space, 0, 0, 0), rig);
 }
 
@@ -551,7 +555,7 @@ static void make_core(struct lgrig *rig)
 {
 	const struct um_config config = {
 		.ops = &ops, .user = rig, .format = &um_format_i386, .learn = UM_LEARN_TRACKED,
-		.options = rig->config.um_options, .max_gfn = 1u << 20, .max_tables = rig->config.max_tables,
+		.options = rig->config.um_options, .max_gfn = 2 * (LGRIG_MEM >> UM_PAGE_SHIFT), .max_tables = rig->config.max_tables,
 		.max_roots = rig->config.max_roots, .prefetch = rig->config.prefetch,
 	};
 	size_t bytes = (um_size(&config) + 15) & ~(size_t)15;
