@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "machine/virtio/virtio.h"
+#include "machine/virtio/internal.h"
 
 enum { SECTOR = 512, PAGE = 4096, FAN = 512 }; /* FAN: pages under one entry of the top table */
 
@@ -27,7 +27,7 @@ struct disk_file {
 	struct disk_backend backend; /* first: ops get this */
 	int fd;
 	uint8_t ***top;              /* snapshot: top[page / FAN][page % FAN], NULL where nothing was written */
-	uint64_t pages;              /* of the snapshot */
+	uint64_t pages, pages_max;   /* of the snapshot */
 };
 
 /* ---- 1. The file ---------------------------------------------------------------------------- */
@@ -114,7 +114,7 @@ static int make_page(struct disk_file *f, uint64_t at, uint8_t **page)
 	uint8_t ***pages = &f->top[at / PAGE / FAN];
 	int error;
 
-	if (f->pages >= DISK_SNAPSHOT_BYTES / PAGE)
+	if (f->pages >= f->pages_max)
 		return ENOSPC;
 	if (!*pages)
 		*pages = calloc(FAN, sizeof **pages);
@@ -195,6 +195,11 @@ static int snapshot_flush(struct disk_backend *d)
 {
 	(void)d;
 	return 0;
+}
+
+void disk_limit_snapshot(struct disk_backend *d, uint64_t bytes)
+{
+	((struct disk_file *)d)->pages_max = bytes / PAGE;
 }
 
 static uint64_t top_entries(const struct disk_backend *d)
@@ -292,6 +297,7 @@ struct disk_backend *disk_open_file(const char *path, bool read_only, bool snaps
 		goto fail;
 	if (snapshot) {
 		f->backend.ops = &snapshot_ops;
+		f->pages_max = DISK_SNAPSHOT_BYTES / PAGE;
 		f->top = calloc(top_entries(&f->backend), sizeof *f->top);
 		if (!f->top) {
 			refuse(error, room, "%s: out of memory", path);

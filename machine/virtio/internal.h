@@ -4,7 +4,9 @@
  *
  *   1. Bounds      of one pass over a queue
  *   2. device.c    making a device, telling the guest
- *   3. Words       little endian, any alignment
+ *   3. disk_file.c bounds of its own
+ *   4. net_guard.c frames before a network library sees them
+ *   5. Words       little endian, any alignment
  */
 #ifndef MACHINE_VIRTIO_INTERNAL_H
 #define MACHINE_VIRTIO_INTERNAL_H
@@ -27,7 +29,17 @@ void virtio_config_changed(struct virtio_device *d);
 /* Is there something to take?  (The queue may yet turn out broken.) */
 bool virtqueue_has_more(const struct virtqueue *q, const struct virtio_memory *m);
 
-/* ---- 3. Words ------------------------------------------------------------------------------- */
+/* ---- 3. disk_file.c ------------------------------------------------------------------------- */
+
+/* Another bound than DISK_SNAPSHOT_BYTES, for a disk opened as a snapshot. */
+void disk_limit_snapshot(struct disk_backend *d, uint64_t bytes);
+
+/* ---- 4. net_guard.c ------------------------------------------------------------------------- */
+
+/* How many bytes of the frame to pass on (it may be changed in place); 0: none of it. */
+size_t net_guard(uint8_t *frame, size_t bytes);
+
+/* ---- 5. Words ------------------------------------------------------------------------------- */
 
 static inline void virtio_put(uint8_t *at, uint64_t value, unsigned bytes)
 {

@@ -4,7 +4,7 @@
  *
  *   1. State
  *   2. Timers         the library asks for them, the loop keeps them
- *   3. Frames         from and to the guest
+ *   3. Frames         from the guest, judged first (net_guard.c), and to it
  *   4. Descriptors    the library's sockets in the loop's poll()
  *   5. Making, freeing
  *
@@ -20,8 +20,8 @@
 
 #include <slirp/libslirp.h>
 
+#include "machine/virtio/internal.h"
 #include "machine/virtio/net_options.h"
-#include "machine/virtio/virtio.h"
 
 /* ---- 1. State ------------------------------------------------------------------------------- */
 
@@ -115,8 +115,14 @@ static void run_timers(struct net_user *n)
 
 static void send_frame(struct net_backend *backend, const uint8_t *frame, size_t bytes)
 {
-	if (bytes <= NET_FRAME_MAX)
-		slirp_input(((struct net_user *)backend)->slirp, frame, (int)bytes);
+	uint8_t copy[NET_FRAME_MAX];
+
+	if (bytes > sizeof copy)
+		return;
+	memcpy(copy, frame, bytes);
+	bytes = net_guard(copy, bytes);
+	if (bytes)
+		slirp_input(((struct net_user *)backend)->slirp, copy, (int)bytes);
 }
 
 /* A frame that the guest has no room for is lost, as on a wire: TCP sends it again. */

@@ -17,6 +17,7 @@ static uint8_t *ram_at(void *user, uint64_t gpa, uint64_t bytes)
 {
 	struct driver *v = user;
 
+	assert_true(bytes && gpa + bytes > gpa); /* a host may rely on it */
 	return bytes <= DRIVER_RAM && gpa <= DRIVER_RAM - bytes ? v->ram + gpa : NULL;
 }
 
