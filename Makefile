@@ -38,7 +38,7 @@ LIBS       := -lZydis -lz -llzma -lzstd -llz4 -lpthread
 # ---- 2. What there is ----------------------------------------------------------------------------
 
 CORE_SRC := $(wildcard shadow/*.c)
-VM_SRC   := $(wildcard cpu/*.c cpu/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c)
+VM_SRC   := $(wildcard record/*.c cpu/*.c cpu/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c)
 # Guest x87 and SSE instructions run on the host's: x86-64 only (cpu/fpu.h).  HOST=other: as elsewhere.
 HOST     ?= $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 HOST_FPU := cpu/fpu.c cpu/fpu_host_x86_64.S cpu/op_fpu%.c cpu/op_simd%.c cpu/select_fpu.c cpu/select_simd.c

@@ -9,6 +9,7 @@
  *   escape.c      Ctrl-A: leaving, the monitor, help
  *   monitor.c     the monitor's commands
  *   stats.c       --stats
+ *   replay.c      umbra replay
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -29,6 +30,7 @@ enum {
 	STATUS_HANGUP = 12,   /* the console went away */
 	STATUS_CRASHED = 14,  /* a paravirtual guest reported its own crash */
 	STATUS_KILLED = 16,   /* ... or broke the interface that it runs on */
+	STATUS_DIFFERS = 18,  /* a replay came to something else than was recorded */
 };
 
 /* ---- options.c ------------------------------------------------------------------------------ */
@@ -52,7 +54,7 @@ struct run_options {
 	bool monitor_stdio;
 	bool no_reboot, paused, keep_packed;
 	unsigned log_mask;
-	const char *log_path;
+	const char *log_path, *record_path;
 	uint16_t debug_exit_port;
 	enum stats stats;
 	bool hypercalls;
@@ -127,8 +129,22 @@ void say(struct escape *e, const char *text);
 
 void run_monitor_line(struct escape *e, char *line);
 
+/* ---- replay.c ------------------------------------------------------------------------------- */
+
+int replay_verb(int argc, char **argv);
+void print_replay_help(FILE *to);
+
 /* ---- stats.c -------------------------------------------------------------------------------- */
 
+struct figure {
+	const char *name; /* the JSON key; with spaces for people */
+	uint64_t value;
+};
+#define FIGURES 64u
+
+/* What the core counts, from `f` on; how many. */
+unsigned collect_shadow(const struct um_stats *s, struct figure *f);
+void print_figures(const struct figure *f, unsigned count, enum stats how, FILE *to);
 void print_stats(struct vm *vm, enum stats how, FILE *to);
 void print_hypercalls(struct vm *vm, enum stats how, FILE *to);
 /* The same text into a buffer, for the monitor. */

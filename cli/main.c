@@ -17,6 +17,7 @@ static const struct {
 	const char *help;
 } verbs[] = {
 	{ "run", run_verb, "run a 32-bit x86 system: umbra run [OPTIONS] [IMAGE]" },
+	{ "replay", replay_verb, "make a recorded run's shadow operations again: umbra replay FILE" },
 	{ "help", help_verb, "say this, or a verb's options: umbra help [VERB]" },
 	{ "version", version_verb, "say the version" },
 };
@@ -48,6 +49,8 @@ static int help_verb(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "run") == 0)
 		print_run_help(stdout);
+	else if (argc > 1 && strcmp(argv[1], "replay") == 0)
+		print_replay_help(stdout);
 	else if (argc > 1 && !is_verb(argv[1]))
 		return refuse_verb(argv[1]);
 	else
@@ -76,7 +79,7 @@ int main(int argc, char **argv)
 		name++;
 	for (size_t k = 0; k < VERBS; k++) {
 		bool dashed = argv[1][0] == '-';
-		if (strcmp(name, verbs[k].name) == 0 && (!dashed || verbs[k].run != run_verb))
+		if (strcmp(name, verbs[k].name) == 0 && (!dashed || (verbs[k].run != run_verb && verbs[k].run != replay_verb)))
 			return verbs[k].run(argc - 1, argv + 1);
 	}
 	return refuse_verb(argv[1]);

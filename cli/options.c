@@ -290,6 +290,12 @@ static bool set_log_path(struct parse *p, const char *value)
 	return true;
 }
 
+static bool set_record(struct parse *p, const char *value)
+{
+	p->o->record_path = value;
+	return true;
+}
+
 static bool set_stats(struct parse *p, const char *value)
 {
 	if (!value || strcmp(value, "text") == 0)
@@ -366,6 +372,7 @@ static const struct option {
 	{ "smp", NULL, VALUE, set_smp, "1", "accepted: there is only one processor" },
 	{ "d", NULL, VALUE, set_log, "LIST", "log items, below; with commas between" },
 	{ "D", NULL, VALUE, set_log_path, "FILE", "where -d writes (standard error)" },
+	{ "record", NULL, VALUE, set_record, "FILE", "record the shadow's operations, for umbra replay" },
 	{ "stats", NULL, MAYBE, set_stats, "json", "at the end, what the shadow did; json: for machines" },
 	{ "hypercalls", NULL, NOTHING, set_hypercalls, NULL, "at the end, hypercalls by number and time" },
 	{ "tables", "budget", VALUE, set_tables, "N", "most shadow tables, 20 KiB each (1024)" },

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ struct run {
 	char *text[MODULES_MAX * 2]; /* what the modules' strings point at */
 	unsigned texts;
 	int serial_file;
-	FILE *log;
+	FILE *log, *record;
 };
 
 static bool complain(struct guest_error *error, const char *what, const char *why)
@@ -145,6 +146,18 @@ static bool prepare_log(struct run *r, struct guest_error *error)
 	return r->log || complain(error, r->o.log_path, strerror(errno));
 }
 
+static bool prepare_record(struct run *r, struct guest_error *error)
+{
+	if (!r->o.record_path)
+		return true;
+	r->record = fopen(r->o.record_path, "we");
+	if (!r->record)
+		return complain(error, r->o.record_path, strerror(errno));
+	setvbuf(r->record, NULL, _IONBF, 0); /* the recorder has a buffer */
+	r->config.record = r->record;
+	return true;
+}
+
 static bool prepare(struct run *r, struct guest_error *error)
 {
 	const struct run_options *o = &r->o;
@@ -166,7 +179,8 @@ static bool prepare(struct run *r, struct guest_error *error)
 	r->config.drives = o->drives;
 	memcpy(r->config.net, o->net, sizeof r->config.net);
 	r->config.nets = o->nets;
-	return prepare_guest(r, error) && prepare_console(r, error) && prepare_log(r, error);
+	return prepare_guest(r, error) && prepare_console(r, error) && prepare_log(r, error) &&
+	       prepare_record(r, error);
 }
 
 static void clean_up(struct run *r)
@@ -177,6 +191,8 @@ static void clean_up(struct run *r)
 		close(r->serial_file);
 	if (r->log)
 		fclose(r->log);
+	if (r->record)
+		fclose(r->record);
 }
 
 /* ---- 3. The end ----------------------------------------------------------------------------- */
@@ -207,6 +223,15 @@ static int status_of(struct vm *vm, enum vm_end end)
 	return STATUS_HOST;
 }
 
+static void end_recording(struct run *r, struct vm *vm)
+{
+	uint64_t operations = 0;
+	int failed = vm_end_recording(vm, &operations);
+	if (failed)
+		fprintf(stderr, "umbra: %s: %s: the recording ends after %" PRIu64 " operations\n",
+		        r->o.record_path, strerror(failed), operations);
+}
+
 static int run_to_end(struct run *r, struct vm *vm)
 {
 	r->escape.vm = vm;
@@ -218,6 +243,7 @@ static int run_to_end(struct run *r, struct vm *vm)
 	int status = status_of(vm, end);
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT)
 		fprintf(stderr, "umbra: %s%s", end == VM_HANGUP ? "console: " : "", vm_last_words(vm));
+	end_recording(r, vm);
 	print_stats(vm, r->o.stats, stderr);
 	if (r->o.hypercalls)
 		print_hypercalls(vm, r->o.stats, stderr);

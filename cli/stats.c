@@ -14,12 +14,35 @@
 
 /* ---- 1. Collecting -------------------------------------------------------------------------- */
 
-struct figure {
-	const char *name; /* the JSON key; with spaces for people */
-	uint64_t value;
-};
-
-#define FIGURES 32u
+unsigned collect_shadow(const struct um_stats *s, struct figure *f)
+{
+	unsigned n = 0;
+	f[n++] = (struct figure){ "faults", s->faults };
+	f[n++] = (struct figure){ "reflected", s->reflected };
+	f[n++] = (struct figure){ "fills", s->fills };
+	f[n++] = (struct figure){ "prefetched", s->prefetched };
+	f[n++] = (struct figure){ "prefetch_used", s->prefetch_used };
+	f[n++] = (struct figure){ "tracked_writes", s->tracked_writes };
+	f[n++] = (struct figure){ "unsyncs", s->unsyncs };
+	f[n++] = (struct figure){ "syncs", s->syncs };
+	f[n++] = (struct figure){ "told_ptes", s->told_ptes };
+	f[n++] = (struct figure){ "told_pdes", s->told_pdes };
+	f[n++] = (struct figure){ "switches", s->switches };
+	f[n++] = (struct figure){ "switch_hits", s->switch_hits };
+	f[n++] = (struct figure){ "switch_hit_percent", s->switches ? s->switch_hits * 100 / s->switches : 0 };
+	f[n++] = (struct figure){ "flush_user", s->flush_user };
+	f[n++] = (struct figure){ "flush_all", s->flush_all };
+	f[n++] = (struct figure){ "flush_page", s->flush_page };
+	f[n++] = (struct figure){ "tables_made", s->tables_made };
+	f[n++] = (struct figure){ "evictions", s->evictions };
+	f[n++] = (struct figure){ "forgets", s->forgets };
+	f[n++] = (struct figure){ "tables", s->tables };
+	f[n++] = (struct figure){ "tables_peak", s->tables_peak };
+	f[n++] = (struct figure){ "table_kib_peak", s->tables_peak * (UM_TABLE_BYTES / 1024) };
+	f[n++] = (struct figure){ "entries", s->entries };
+	f[n++] = (struct figure){ "roots", s->roots };
+	return n;
+}
 
 static unsigned collect(struct vm *vm, struct figure f[FIGURES])
 {
@@ -31,28 +54,7 @@ static unsigned collect(struct vm *vm, struct figure f[FIGURES])
 	uint64_t instructions = cpu_instructions(vm_cpu(vm)), ns = vm_now(vm);
 	uint64_t busy = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
 	                (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-	f[n++] = (struct figure){ "faults", s.faults };
-	f[n++] = (struct figure){ "reflected", s.reflected };
-	f[n++] = (struct figure){ "fills", s.fills };
-	f[n++] = (struct figure){ "prefetched", s.prefetched };
-	f[n++] = (struct figure){ "prefetch_used", s.prefetch_used };
-	f[n++] = (struct figure){ "tracked_writes", s.tracked_writes };
-	f[n++] = (struct figure){ "unsyncs", s.unsyncs };
-	f[n++] = (struct figure){ "syncs", s.syncs };
-	f[n++] = (struct figure){ "switches", s.switches };
-	f[n++] = (struct figure){ "switch_hits", s.switch_hits };
-	f[n++] = (struct figure){ "switch_hit_percent", s.switches ? s.switch_hits * 100 / s.switches : 0 };
-	f[n++] = (struct figure){ "flush_user", s.flush_user };
-	f[n++] = (struct figure){ "flush_all", s.flush_all };
-	f[n++] = (struct figure){ "flush_page", s.flush_page };
-	f[n++] = (struct figure){ "tables_made", s.tables_made };
-	f[n++] = (struct figure){ "evictions", s.evictions };
-	f[n++] = (struct figure){ "forgets", s.forgets };
-	f[n++] = (struct figure){ "tables", s.tables };
-	f[n++] = (struct figure){ "tables_peak", s.tables_peak };
-	f[n++] = (struct figure){ "table_kib_peak", s.tables_peak * (UM_TABLE_BYTES / 1024) };
-	f[n++] = (struct figure){ "entries", s.entries };
-	f[n++] = (struct figure){ "roots", s.roots };
+	n += collect_shadow(&s, f);
 	f[n++] = (struct figure){ "process_kib_peak", (uint64_t)usage.ru_maxrss };
 	f[n++] = (struct figure){ "instructions", instructions };
 	f[n++] = (struct figure){ "milliseconds", ns / 1000000 };
@@ -92,15 +94,20 @@ size_t describe_stats(struct vm *vm, char *buf, size_t bytes)
 	return format_figures(f, count, false, buf, bytes);
 }
 
-void print_stats(struct vm *vm, enum stats how, FILE *to)
+void print_figures(const struct figure *f, unsigned count, enum stats how, FILE *to)
 {
-	struct figure f[FIGURES];
 	char text[4096];
-	unsigned count = collect(vm, f);
 	if (how == STATS_NONE)
 		return;
 	format_figures(f, count, how == STATS_JSON, text, sizeof text);
 	fputs(text, to);
+}
+
+void print_stats(struct vm *vm, enum stats how, FILE *to)
+{
+	struct figure f[FIGURES];
+	unsigned count = collect(vm, f);
+	print_figures(f, count, how, to);
 }
 
 /* ---- 3. Hypercalls -------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 
 #include "vmm/board.h"
+#include "record/record.h"
 #include "vmm/vmm.h"
 
 #define DEFAULT_TABLES 1024u  /* 20 MiB of shadow tables at most */
@@ -63,6 +64,7 @@ struct vm {
 	void *um_memory;
 	size_t um_bytes;
 	struct um *um;
+	struct recorder *recorder;
 	struct cpu *cpu;
 	struct machine *machine;      /* board_pc.c's */
 	struct lguest_board *lguest;  /* board_lguest.c's */

@@ -29,7 +29,7 @@ static bool make_shadow(struct vm *vm, struct guest_error *error)
 {
 	const struct vm_config *c = &vm->config;
 	bool logged = c->log && (c->log_mask & VM_LOG_SHADOW);
-	const struct um_config config = {
+	struct um_config config = {
 		.ops = logged ? &vm_um_ops_logged : &vm_um_ops,
 		.user = vm,
 		.format = &um_format_i386,
@@ -51,6 +51,8 @@ static bool make_shadow(struct vm *vm, struct guest_error *error)
 	if (memory == MAP_FAILED)
 		return fail(error, "the host has no memory for the shadow");
 	vm->um_memory = memory;
+	if (c->record && !(vm->recorder = recorder_new(c->record, &config)))
+		return fail(error, "the host has no memory for recording");
 	if (um_init(memory, &config, &vm->um) != UM_OK)
 		return fail(error, "the shadow refuses its configuration");
 	return true;
@@ -123,8 +125,12 @@ void vm_free(struct vm *vm)
 	if (vm->cpu)
 		cpu_free(vm->cpu);
 	vm->cpu = NULL;
-	if (vm->um)
+	if (vm->um) {
+		vm_end_recording(vm, NULL);
 		um_destroy(vm->um);
+	}
+	if (vm->recorder)
+		recorder_free(vm->recorder);
 	if (vm->um_memory)
 		munmap(vm->um_memory, vm->um_bytes);
 	free_slab(&vm->tables);
@@ -165,6 +171,14 @@ uint32_t vm_exit_code(const struct vm *vm)
 const char *vm_last_words(struct vm *vm)
 {
 	return vm->words;
+}
+
+int vm_end_recording(struct vm *vm, uint64_t *operations)
+{
+	if (!vm->recorder)
+		return 0;
+	recorder_finish(vm->recorder, vm->um);
+	return recorder_error(vm->recorder, operations);
 }
 
 bool vm_is_paused(const struct vm *vm)

@@ -56,6 +56,7 @@ struct vm_config {
 	struct guest_request guest;   /* ram, ram_bytes are filled in */
 	FILE *log;                    /* -d output, or NULL */
 	unsigned log_mask;            /* enum vm_log */
+	FILE *record;                 /* the shadow's operations (docs/RECORDING.md), or NULL */
 	unsigned watchdog_seconds;    /* end a guest that has had interrupts off for so long; 0: never.  A loop
 	                               * that provably never ends is VM_STUCK without it */
 	bool paused;                  /* start paused: vm_pause(vm, false) goes on */
@@ -86,6 +87,9 @@ void vm_kick(struct vm *vm);
 /* Stop and continue the guest, its clocks included; the console's filter goes on being called.  From the
  * thread that runs the vm (a filter), or while it does not run. */
 void vm_pause(struct vm *vm, bool paused);
+/* End the recording, if there is one, before the vm is freed.  0, or the errno for which it had ended already,
+ * after so many operations: the guest went on without. */
+int vm_end_recording(struct vm *vm, uint64_t *operations);
 bool vm_is_paused(const struct vm *vm);
 uint32_t vm_exit_code(const struct vm *vm);
 /* How the last vm_run() ended, with registers: lines of text. */
