@@ -232,7 +232,7 @@ static void start_device(struct page_record *r)
 /* The guest broke the order: it is killed, or, if nobody wants that, its device is silent until a reset. */
 static void stop_device(struct page_record *r, const char *why)
 {
-	r->device->started = false;
+	virtio_reset(r->device); /* nothing of it is left to be done, either */
 	r->stopped = true;
 	if (r->page->config.kill)
 		r->page->config.kill(r->page->config.user, why);

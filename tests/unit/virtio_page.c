@@ -522,8 +522,10 @@ static void without_a_killer_the_device_is_silent_until_its_reset(void **state)
 
 	(void)state;
 	begin_quietly(0);
+	d->busy = true;
 	notify(BASE);
 	assert_false(d->started);
+	assert_false(device_page_busy(t.p)); /* or the host would never sleep */
 	post(d, 0, "ping");
 	notify(d->queue[0].desc);
 	notify(d->queue[0].desc);
