@@ -71,6 +71,7 @@ enum {
 
 enum { SLOTS = 32, PCI_COMMAND = 4, PCI_BAR0 = 0x10, PCI_IRQ = 0x3C, VIRTIO_VENDOR = 0x1AF4,
        VIRTIO_ID = 0x1040, COMMAND_MEMORY = 2, COMMAND_MASTER = 4, BAR_BYTES = 4096 };
+#define BAR_ADDRESS 0xFFFFFFF0u
 
 static char *find_part(const struct device *d, char *bar, enum virtio_cap type)
 {
@@ -79,10 +80,28 @@ static char *find_part(const struct device *d, char *bar, enum virtio_cap type)
 	return at ? bar + pci_read(d->slot, at + CAP_OFFSET) : NULL;
 }
 
+/* Where the host put it; or, as a kernel without a BIOS does, above memory and aligned to its size. */
+static uint32_t find_bar(unsigned slot)
+{
+	static uint32_t next;
+	uint32_t at = pci_read(slot, PCI_BAR0) & BAR_ADDRESS, size;
+
+	if (at)
+		return at;
+	pci_write(slot, PCI_BAR0, ~0u);
+	size = 0u - (pci_read(slot, PCI_BAR0) & BAR_ADDRESS);
+	if (!next)
+		next = *(const uint32_t *)virtual(0x2D8);
+	at = (next + size - 1) & ~(size - 1);
+	next = at + size;
+	pci_write(slot, PCI_BAR0, at);
+	return at;
+}
+
 static void add_device(unsigned slot, unsigned type)
 {
 	struct device *d = &devices[device_count++];
-	uint32_t bar0 = pci_read(slot, PCI_BAR0) & ~0xFu;
+	uint32_t bar0 = find_bar(slot);
 	char *bar;
 
 	d->type = type;

@@ -89,7 +89,7 @@ return:
 	popl	%gs
 	addl	$8, %esp
 	cmpl	$0, %ss:iret_only
-	jne	1f
+	jne	return_iret_only
 	# The virtual interrupt flag is what the frame says (all of EFLAGS goes there: only bit 9
 	# counts), and no interrupt may come between that and the end of the IRET.
 	pushl	%eax
@@ -114,7 +114,8 @@ noirq_wait:
 	popl	%ebx
 	ret
 noirq_end:
-1:	pushl	8(%esp)
+return_iret_only:
+	pushl	8(%esp)
 	popl	%ss:lguest_data
 noirq_iret:
 	iret

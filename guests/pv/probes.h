@@ -58,8 +58,12 @@ uint32_t kernel_write(uint32_t va, uint32_t value);
 /* One access of ring 3. */
 uint32_t user_read(struct process *p, uint32_t va);
 uint32_t user_write(struct process *p, uint32_t va, uint32_t value);
-/* What is there, by the kernel's eyes through the table in force; it must not fault. */
-static inline volatile uint32_t *word_at(uint32_t va) { return (volatile uint32_t *)va; }
+/* What is there, by the kernel's eyes through the table in force. */
+static inline volatile uint32_t *word_at(uint32_t va)
+{
+	__asm__ volatile("" : : : "memory"); /* it may fault, and the handler look at anything */
+	return (volatile uint32_t *)va;
+}
 
 /* ---- 2. Ring 3 ------------------------------------------------------------------------------ */
 

@@ -158,7 +158,8 @@ static void check_kernel_trap(const struct kernel_trap *t, uint32_t irq_enabled)
 	CHECK_EQUAL(caught.frame.error, t->error);
 	CHECK_EQUAL(caught.frame.eip, (uint32_t)t->at + t->length);
 	CHECK_EQUAL(caught.frame.cs & 0xFFFF, KERNEL_CODE);
-	CHECK_EQUAL(caught.frame.eflags & FLAG_IF, irq_enabled & FLAG_IF);
+	if (!trap_gate || t->vector == 13) /* else the processor may push its own flags, with IF */
+		CHECK_EQUAL(caught.frame.eflags & FLAG_IF, irq_enabled & FLAG_IF);
 	CHECK_EQUAL(caught.at, caught.frame.esp - (error ? 16 : 12));
 	CHECK_EQUAL(caught.irq_enabled & FLAG_IF, trap_gate ? irq_enabled & FLAG_IF : 0);
 	CHECK_EQUAL(caught.eflags & (FLAG_TF | FLAG_NT | FLAG_IOPL), 0);
