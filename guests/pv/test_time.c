@@ -120,6 +120,17 @@ static void test_masked(void)
 	CHECK_EQUAL(timer_count(), before + 1);
 }
 
+/* The host says so at an exit, once it knows. */
+static void wait_pending(void)
+{
+	uint64_t end = tsc_after(500);
+
+	do
+		call(CALL_FLUSH_ASYNC, 0, 0, 0);
+	while (!*data_word(family->irq_pending) && read_tsc() < end);
+	CHECK_EQUAL(*data_word(family->irq_pending), IRQ_ON);
+}
+
 /* Off, until it is known to wait; then it is asked for, once, and no more. */
 static void test_pending(void)
 {
@@ -134,10 +145,8 @@ static void test_pending(void)
 		before = timer_count();
 		sent = interrupts_sent;
 		timer_set(100000);
-		wait_until(tsc_after(1));
-		call(CALL_FLUSH_ASYNC, 0, 0, 0);
+		wait_pending();
 		CHECK_EQUAL(timer_count(), before);
-		CHECK_EQUAL(*data_word(family->irq_pending), IRQ_ON);
 		irq_restore(0x046); /* still off: bit 9 counts */
 		call(CALL_FLUSH_ASYNC, 0, 0, 0);
 		CHECK_EQUAL(timer_count(), before);
@@ -275,7 +284,8 @@ static uint64_t wall_clock(void)
 	return (uint64_t)seconds * 1000000000 + nanoseconds;
 }
 
-/* The wall clock moves with each interrupt at least; the TSC keeps step with it, roughly. */
+/* The wall clock moves with each interrupt at least.  It and the TSC keep step, roughly: a host that was late
+ * may hurry one of them for a while. */
 static void test_clocks(void)
 {
 	uint32_t khz = *data_word(family->tsc_khz);
@@ -290,10 +300,10 @@ static void test_clocks(void)
 	wait_irq(IRQ_TIMER, timer_count() + 1);
 	wall_now = wall_clock();
 	tsc_now = read_tsc();
-	CHECK(wall_now >= wall + 15 * MILLISECOND);
+	CHECK(wall_now >= wall + 2 * MILLISECOND);
 	CHECK(wall > 1500000000ull * 1000000000);
 	if (khz) {
-		uint64_t cycles = (tsc_now - tsc) * 1000, wanted = (wall_now - wall) * (khz / 1000);
+		uint64_t cycles = (tsc_now - tsc) * 1000, wanted = 20ull * MILLISECOND * (khz / 1000);
 
 		CHECK(cycles >= wanted - wanted / 4);
 	}
