@@ -187,6 +187,10 @@ void *memset(void *to, int value, size_t bytes)
 {
 	void *start = to;
 
+	size_t words = bytes / 4;
+
+	bytes %= 4;
+	__asm__ volatile("rep stosl" : "+D"(to), "+c"(words) : "a"((uint8_t)value * 0x01010101u) : "memory");
 	__asm__ volatile("rep stosb" : "+D"(to), "+c"(bytes) : "a"(value) : "memory");
 	return start;
 }
@@ -195,6 +199,10 @@ void *memcpy(void *restrict to, const void *restrict from, size_t bytes)
 {
 	void *start = to;
 
+	size_t words = bytes / 4;
+
+	bytes %= 4;
+	__asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
 	return start;
 }

@@ -242,21 +242,22 @@ static void test_vmalloc(void)
 static void test_demand(void)
 {
 	struct process *p = &people[0];
+	uint32_t many = 1100; /* more than a table has */
 
 	start_people(1, 0);
-	p->heap_end = USER_HEAP + 2000 * PAGE;
-	CHECK_EQUAL(run_user(p, u_sum, 0, 2000, USER_HEAP), VECTOR_SYSCALL);
+	p->heap_end = USER_HEAP + many * PAGE;
+	CHECK_EQUAL(run_user(p, u_sum, 0, many, USER_HEAP), VECTOR_SYSCALL);
 	CHECK_EQUAL(p->frame.eax, 0);
-	CHECK_EQUAL(p->demand_faults, 2000);
-	fill(p, USER_HEAP, 2000, 1);
-	add(p, USER_HEAP, 2000, 1, 1);
-	CHECK_EQUAL(p->demand_faults, 2000);
-	CHECK_EQUAL(user_read(p, USER_HEAP + 2000 * PAGE), FAULT_U);
+	CHECK_EQUAL(p->demand_faults, many);
+	fill(p, USER_HEAP, many, 1);
+	add(p, USER_HEAP, many, 1, 1);
+	CHECK_EQUAL(p->demand_faults, many);
+	CHECK_EQUAL(user_read(p, USER_HEAP + many * PAGE), FAULT_U);
 	/* the kernel touches what the user may: the fault is the same */
 	p->heap_end += 2 * PAGE;
-	*word_at(USER_HEAP + 2000 * PAGE) = 5;
-	CHECK_EQUAL(*word_at(USER_HEAP + 2001 * PAGE), 0);
-	CHECK_EQUAL(p->demand_faults, 2002);
+	*word_at(USER_HEAP + many * PAGE) = 5;
+	CHECK_EQUAL(*word_at(USER_HEAP + (many + 1) * PAGE), 0);
+	CHECK_EQUAL(p->demand_faults, many + 2);
 	end_people(1);
 }
 
