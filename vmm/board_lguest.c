@@ -366,9 +366,13 @@ static enum um_grant grant(struct vm *vm, um_gfn gfn)
 	return vm->lguest->pci ? UM_GRANT_MMIO : UM_GRANT_REFUSED;
 }
 
+/* Devices whose bounded work was not the last go on at once. */
 static uint64_t deadline(struct vm *vm)
 {
-	return lguest_deadline(vm->lguest->lg);
+	const struct lguest_board *b = vm->lguest;
+	if ((b->page && device_page_busy(b->page)) || (b->pci && virtio_pci_busy(b->pci)))
+		return 0;
+	return lguest_deadline(b->lg);
 }
 
 static void poll_board(struct vm *vm)
@@ -388,7 +392,7 @@ static bool is_waiting(struct vm *vm)
 
 static void flush(struct vm *vm)
 {
-	(void)vm; /* what a guest says is in the console's buffer at once */
+	virtio_console_flush(vm->lguest->console);
 }
 
 static size_t hear(struct vm *vm, const uint8_t *bytes, size_t count)

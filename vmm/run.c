@@ -265,8 +265,14 @@ enum vm_end vm_run(struct vm *vm)
 			break;
 	}
 	/* The last lines are wanted; a reader that does not read is not waited for long. */
-	vm->board->flush(vm);
-	console_drain(&vm->console, pace.end == VM_KICKED ? 200 : 2000);
+	for (;;) {
+		vm->board->flush(vm);
+		if (!vm->console.out_count)
+			break;
+		console_drain(&vm->console, pace.end == VM_KICKED ? 200 : 2000);
+		if (vm->console.out_count)
+			break;
+	}
 	return pace.end;
 }
 

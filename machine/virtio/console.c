@@ -89,6 +89,11 @@ static void drain(struct console *c)
 	}
 }
 
+void virtio_console_flush(struct virtio_device *d)
+{
+	drain(d->state);
+}
+
 /* Move the held chain on; true: all of it is in the buffer. */
 static bool absorb(struct console *c, size_t *budget)
 {

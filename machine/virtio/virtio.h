@@ -140,6 +140,8 @@ struct virtio_device *virtio_console_new(const struct virtio_memory *m, void *us
                                          size_t (*put)(void *user, const uint8_t *bytes, size_t count));
 /* Input for the guest; returns how many bytes it took. */
 size_t virtio_console_input(struct virtio_device *d, const uint8_t *bytes, size_t count);
+/* Offer the terminal again what it did not take (a poll does; this serves no request). */
+void virtio_console_flush(struct virtio_device *d);
 void virtio_console_resize(struct virtio_device *d, uint16_t columns, uint16_t rows);
 struct virtio_device *virtio_block_new(const struct virtio_memory *m, struct disk_backend *disk);
 struct virtio_device *virtio_net_new(const struct virtio_memory *m, struct net_backend *net, const uint8_t mac[6]);
