@@ -64,6 +64,8 @@ void irq_off(void)
 /* ---- 2. Interrupts -------------------------------------------------------------------------- */
 
 volatile uint32_t irq_count[IRQS];
+uint8_t irq_order[IRQ_ORDER];
+unsigned irq_order_used;
 struct trap_frame irq_frame;
 bool stop_on_interrupt;
 static struct {
@@ -96,6 +98,8 @@ void take_interrupt(struct trap_frame *f)
 	irq_mask(irq);
 	irq_frame = *f;
 	irq_count[irq]++;
+	if (irq_order_used < IRQ_ORDER)
+		irq_order[irq_order_used++] = (uint8_t)irq;
 	if (handlers[irq].handler)
 		handlers[irq].handler(handlers[irq].object);
 	irq_unmask(irq);

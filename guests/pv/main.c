@@ -6,7 +6,8 @@
  *   2. The tests    and which of them the command line wants
  *   3. Boot
  *
- * Command line: family=B|C|D|E|F|G1|G; tests=GROUP-OR-NAME,...; crash=KIND; workload=forks,COUNT; spaces=N; input
+ * Command line: family=B|C|D|E|F|G1|G; tests=GROUP-OR-NAME,...; crash=KIND; workload=forks,COUNT; spaces=N;
+ * seed=N, steps=N (test_stress.c); input
  */
 #include "guests/pv/device.h"
 
@@ -52,7 +53,7 @@ static bool run_test(const struct test *t, unsigned number)
 
 static const struct test *const tables[] = {
 	boot_tests, calls_tests, segments_tests, traps_tests, instructions_tests, time_tests,
-	fpu_tests, memory_tests, spaces_tests, devices_tests, end_tests,
+	fpu_tests, memory_tests, spaces_tests, stress_tests, devices_tests, end_tests,
 };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 

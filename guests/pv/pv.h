@@ -128,9 +128,11 @@ _Noreturn void leave_guarded(void);
 
 /* ---- irq.c ---------------------------------------------------------------------------------- */
 
-enum { IRQS = 32, IRQ_TIMER = 0, IRQ_ON = 0x200 };
+enum { IRQS = 32, IRQ_TIMER = 0, IRQ_ON = 0x200, IRQ_ORDER = 8 };
 
 extern volatile uint32_t irq_count[IRQS];
+extern uint8_t irq_order[IRQ_ORDER]; /* the first ones since irq_order_used was 0 */
+extern unsigned irq_order_used;
 extern uint32_t interrupts_sent;   /* SEND_INTERRUPTS made */
 extern uint32_t interrupts_needless; /* of them, those that brought no interrupt */
 extern struct trap_frame irq_frame; /* of the last interrupt */

@@ -22,7 +22,7 @@ void note(const char *what, uint32_t value);
 /* The tables. */
 extern const struct test boot_tests[], calls_tests[], segments_tests[], traps_tests[];
 extern const struct test instructions_tests[], time_tests[], fpu_tests[], memory_tests[];
-extern const struct test spaces_tests[], devices_tests[], end_tests[];
+extern const struct test spaces_tests[], stress_tests[], devices_tests[], end_tests[];
 
 void run_workload(const char *what); /* workload.c */
 void run_crash(const char *kind);    /* crash.c */

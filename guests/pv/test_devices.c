@@ -181,6 +181,45 @@ static void test_block_interrupts(void)
 	block_queue()->avail[0] = 0;
 }
 
+/* Two wait, the lower number comes first; a masked one waits on; HALT ends for any. */
+static void test_interrupt_order(void)
+{
+	unsigned irq;
+	uint32_t count;
+
+	if (!have_disk())
+		return;
+	irq = block_queue()->irq;
+	irq_restore(irq_save());
+	irq_on();
+	call(CALL_FLUSH_ASYNC, 0, 0, 0);
+	irq_off();
+	timer_set(100000);
+	for (uint64_t end = read_tsc() + 10000000; read_tsc() < end;)
+		;
+	count = irq_count[IRQ_TIMER];
+	irq_order_used = 0;
+	check_request(BLOCK_READ, 0, back, SECTOR, BLOCK_OK);
+	CHECK(wait_irq(irq, irq_count[irq] + 1));
+	CHECK(wait_irq(IRQ_TIMER, count + 1));
+	CHECK_EQUAL(irq_order_used, 2);
+	CHECK_EQUAL(irq_order[0], IRQ_TIMER);
+	CHECK_EQUAL(irq_order[1], irq);
+	if (family->irq_pending)
+		CHECK_EQUAL(*data_word(family->irq_pending), 0);
+	count = irq_count[irq];
+	irq_mask(irq);
+	check_request(BLOCK_READ, 0, back, SECTOR, BLOCK_OK);
+	timer_set(1000000);
+	halt();
+	irq_off();
+	CHECK_EQUAL(irq_count[irq], count);
+	irq_unmask(irq);
+	halt();
+	irq_off();
+	CHECK_EQUAL(irq_count[irq], count + 1);
+}
+
 /* Reset, and begun again: not in format 1, which has no reset. */
 static void test_block_reset(void)
 {
@@ -235,6 +274,7 @@ const struct test devices_tests[] = {
 	{ "devices", "block-refused", test_block_refused },
 	{ "devices", "block-flush", test_block_flush },
 	{ "devices", "block-interrupts", test_block_interrupts },
+	{ "devices", "interrupt-order", test_interrupt_order },
 	{ "devices", "block-reset", test_block_reset },
 	{ "devices", "entropy", test_entropy },
 	{ 0 },
