@@ -128,10 +128,10 @@ enum um_stop um_stop_reason(const struct um *um, const char **text)
 {
 	static const char *const texts[] = {
 		[UM_STOP_NONE] = "not stopped",
-		[UM_STOP_BAD_PTE] = "page table entry with the PSE bit",
-		[UM_STOP_BAD_PDE] = "page directory entry with the PSE bit",
-		[UM_STOP_BAD_FRAME] = "entry names a page beyond the guest's memory",
-		[UM_STOP_TABLE_OUTSIDE] = "page table outside the guest's memory",
+		[UM_STOP_BAD_PTE] = "bad page table entry: it has the PSE bit",
+		[UM_STOP_BAD_PDE] = "bad page directory entry: it has flags that are not for one",
+		[UM_STOP_BAD_FRAME] = "bad page table entry: it names a page beyond the guest's memory",
+		[UM_STOP_TABLE_OUTSIDE] = "bad page directory entry: no memory where its table would be",
 	};
 
 	if (text)

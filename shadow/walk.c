@@ -32,15 +32,20 @@ bool read_shadowed(const struct um *um, const struct table *t, unsigned index, u
 	return read_gpte(um, gpa, gpte);
 }
 
-/* Present is always the first test (R1); the rest of I7.  PWT and PCD pass (R17). */
+/* What the interface has no use for in an upper entry: PWT, PSE, Global, the software's bits. */
+#define UPPER_FORBIDDEN 0xF88u
+
+/* Present is always the first test (R1); the rest of I7.  In a leaf PWT passes, PCD does anywhere (R17). */
 enum um_stop check_told(const struct um *um, uint64_t gpte, enum um_stop bits)
 {
+	bool upper = bits == UM_STOP_BAD_PDE;
+
 	if (!(gpte & GPTE_PRESENT))
 		return UM_STOP_NONE;
-	if (gpte & GPTE_LARGE)
+	if (gpte & (upper ? UPPER_FORBIDDEN : GPTE_LARGE))
 		return bits;
 	if (gpte_frame(um, gpte) >= um->max_gfn)
-		return UM_STOP_BAD_FRAME;
+		return upper ? UM_STOP_TABLE_OUTSIDE : UM_STOP_BAD_FRAME;
 	return UM_STOP_NONE;
 }
 

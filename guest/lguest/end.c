@@ -48,22 +48,12 @@ void lguest_kill(struct lguest *lg, const char *format, ...)
 	va_end(args);
 }
 
-/* In the interface's own words. */
 void lguest_core_stopped(struct lguest *lg)
 {
 	const char *text;
 
-	switch (um_stop_reason(lg->world.um, &text)) {
-	case UM_STOP_BAD_PDE:
-		lguest_kill(lg, "bad page directory entry: %s", text);
-		break;
-	case UM_STOP_TABLE_OUTSIDE:
-		lguest_kill(lg, "bad page directory entry: %s", text);
-		break;
-	default:
-		lguest_kill(lg, "bad page table entry: %s", text);
-		break;
-	}
+	um_stop_reason(lg->world.um, &text);
+	lguest_kill(lg, "%s", text);
 }
 
 void lguest_stopped(struct lguest *lg, enum cpu_exit exit)

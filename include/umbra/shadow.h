@@ -375,7 +375,7 @@ void um_get_stats(const struct um *um, struct um_stats *out);
 enum um_stop {
 	UM_STOP_NONE,
 	UM_STOP_BAD_PTE,       /* a page table entry with the PSE bit */
-	UM_STOP_BAD_PDE,       /* a page directory entry with the PSE bit */
+	UM_STOP_BAD_PDE,       /* a page directory entry with PSE, or another bit that is not for one */
 	UM_STOP_BAD_FRAME,     /* an entry that names a frame beyond max_gfn, or a refused one */
 	UM_STOP_TABLE_OUTSIDE, /* a table where there is no memory */
 };

@@ -63,7 +63,7 @@ static void run_mode(uint32_t mode, uint32_t options, enum um_learn learn)
 			uint32_t pte = (entry_of(t & 31) | (t & 32 ? 0x100u : 0) | (t & 64 ? 0x80u : 0)) | FRAME;
 			uint32_t table = TABLE | (pde & RSVD_BIT);
 
-			if (learn == UM_LEARN_TOLD && ((pte | pde) & 0x80))
+			if (learn == UM_LEARN_TOLD && ((pte & 0x80) || (pde & 0x180)))
 				continue;               /* forbidden: behaviour test B11 */
 			for (unsigned first = 0; first < n; first++)
 				for (unsigned second = 0; second < n; second++) {

@@ -80,7 +80,7 @@ static void bad_configurations_are_refused(void **state)
 	REFUSED(c.max_gfn = (1u << 24) + 1);
 	REFUSED(c.prefetch = 65);
 	REFUSED(c.options = UM_OPT_ALL + 1);
-	REFUSED(c.learn = (enum um_learn)2);
+	REFUSED(c.learn = (enum um_learn)(UM_LEARN_BOUND + 1));
 	REFUSED(c.user_end = (UINT64_C(1) << 32) + 1);
 	REFUSED((ops.get_table = NULL, c.ops = &ops));
 	REFUSED((format.levels = 1, c.format = &format));
@@ -525,7 +525,7 @@ static void switching_the_way_of_learning_drops_everything(void **state)
 	expect(f, 0x0, UM_WRITE, UM_OK);
 	assert_true(um_is_tracked(f->um, DIR >> 12));
 	/* Refused, or nothing to do: nothing changes. */
-	assert_int_equal(um_set_learn(f->um, (enum um_learn)2), UM_EINVAL);
+	assert_int_equal(um_set_learn(f->um, (enum um_learn)(UM_LEARN_BOUND + 1)), UM_EINVAL);
 	assert_int_equal(um_set_learn(f->um, UM_LEARN_TRACKED), UM_OK);
 	assert_true(fake_access(f, 0x0, UM_WRITE).from_tlb);
 	assert_int_equal(um_set_pte(f->um, DIR, 0, 0), UM_EINVAL);
