@@ -7,9 +7,10 @@
  *   3. Serving     one request, one pass
  *   4. Ops, making
  *
- * A request is read as bytes, not as descriptors: the header is the front of what is readable, the status the
- * last writable byte, whatever lies between is data.  That serves the guests that keep header, data and status in
- * descriptors of their own (all before virtio 1.0) and those that do not.
+ * A request is read as bytes, not as descriptors: the header is the front of what is readable, the
+ * status the last writable byte, whatever lies between is data.  That serves the guests that keep
+ * header, data and status in descriptors of their own (all before virtio 1.0) and those that do
+ * not.
  */
 #include <string.h>
 
@@ -17,14 +18,16 @@
 
 /* ---- 1. Requests ---------------------------------------------------------------------------- */
 
-enum { F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9 };                       /* features, 5.2.3 */
-enum { CAPACITY = 0, SEG_MAX = 12, BLK_SIZE = 20, CONFIG_BYTES = 24 };               /* configuration, 5.2.4 */
-enum { TYPE_READ = 0, TYPE_WRITE = 1, TYPE_FLUSH = 4, TYPE_GET_ID = 8 };             /* 5.2.6 */
+enum { F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9 };           /* features, 5.2.3 */
+enum { CAPACITY = 0, SEG_MAX = 12, BLK_SIZE = 20, CONFIG_BYTES = 24 };   /* configuration, 5.2.4 */
+enum { TYPE_READ = 0, TYPE_WRITE = 1, TYPE_FLUSH = 4, TYPE_GET_ID = 8 }; /* 5.2.6 */
 enum { STATUS_OK = 0, STATUS_IO_ERROR = 1, STATUS_UNSUPPORTED = 2 };
 enum { SECTOR = 512, ID_BYTES = 20, HEADER = 16, HEADER_2_6_24 = 24 };
-#define TYPE_BARRIER 0x80000000u /* of the drivers before virtio 1.0: requests are done in order anyway */
+/* A flag of the drivers before virtio 1.0: requests are done in order anyway. */
+#define TYPE_BARRIER 0x80000000u
 
-/* Data segments of one request: what the smallest ring in use (128) has room for beside header and status. */
+/* Data segments of one request: what the smallest ring in use (128) has room for beside header and
+ * status. */
 #define BLOCK_SEGMENTS 126u
 /* Of one pass: the guest's processor waits while we read and write. */
 #define BLOCK_PASS (8u << 20)
@@ -36,11 +39,12 @@ struct block {
 struct request {
 	uint32_t type;
 	uint64_t sector;
-	uint32_t header;    /* bytes of it; data to write follow */
+	uint32_t header; /* bytes of it; data to write follow */
 };
 
-/* The header is the same in all layouts up to byte 16; 2.6.24 has a word more that means nothing. */
-static bool read_header(const struct virtio_device *d, const struct virtio_chain *chain, struct request *r)
+/* The header is the same in all layouts up to byte 16; 2.6.24 has 8 bytes more, meaning nothing. */
+static bool read_header(const struct virtio_device *d, const struct virtio_chain *chain,
+			struct request *r)
 {
 	uint8_t bytes[HEADER_2_6_24];
 
@@ -65,7 +69,8 @@ static bool is_on_disk(const struct disk_backend *disk, uint64_t sector, uint32_
 }
 
 /* `bytes` from the disk into the first that are writable; returns how many came before an error. */
-static uint32_t read_sectors(struct virtio_device *d, const struct virtio_chain *chain, uint64_t at, uint32_t bytes)
+static uint32_t read_sectors(struct virtio_device *d, const struct virtio_chain *chain, uint64_t at,
+			     uint32_t bytes)
 {
 	const struct block *b = d->state;
 	uint32_t done = 0;
@@ -84,7 +89,8 @@ static uint32_t read_sectors(struct virtio_device *d, const struct virtio_chain 
 }
 
 /* All that is readable after the header to the disk. */
-static bool write_sectors(struct virtio_device *d, const struct virtio_chain *chain, uint64_t at, uint32_t header)
+static bool write_sectors(struct virtio_device *d, const struct virtio_chain *chain, uint64_t at,
+			  uint32_t header)
 {
 	const struct block *b = d->state;
 
@@ -104,8 +110,8 @@ static bool write_sectors(struct virtio_device *d, const struct virtio_chain *ch
 
 /* ---- 3. Serving ----------------------------------------------------------------------------- */
 
-static uint8_t serve_read(struct virtio_device *d, const struct virtio_chain *chain, const struct request *r,
-			  uint32_t *written)
+static uint8_t serve_read(struct virtio_device *d, const struct virtio_chain *chain,
+			  const struct request *r, uint32_t *written)
 {
 	const struct block *b = d->state;
 	uint32_t room = chain->write_bytes - 1;
@@ -116,7 +122,8 @@ static uint8_t serve_read(struct virtio_device *d, const struct virtio_chain *ch
 	return *written == room ? STATUS_OK : STATUS_IO_ERROR;
 }
 
-static uint8_t serve_write(struct virtio_device *d, const struct virtio_chain *chain, const struct request *r)
+static uint8_t serve_write(struct virtio_device *d, const struct virtio_chain *chain,
+			   const struct request *r)
 {
 	const struct block *b = d->state;
 
@@ -133,12 +140,14 @@ static uint8_t serve_flush(struct virtio_device *d)
 }
 
 /* 20 bytes, filled up with zeroes (5.2.6). */
-static uint8_t serve_get_id(struct virtio_device *d, const struct virtio_chain *chain, uint32_t *written)
+static uint8_t serve_get_id(struct virtio_device *d, const struct virtio_chain *chain,
+			    uint32_t *written)
 {
 	static const char id[ID_BYTES] = "umbra";
 	uint32_t room = chain->write_bytes - 1;
 
-	*written = (uint32_t)chain_write(chain, d->memory, 0, id, room < ID_BYTES ? room : ID_BYTES);
+	*written =
+	    (uint32_t)chain_write(chain, d->memory, 0, id, room < ID_BYTES ? room : ID_BYTES);
 	return STATUS_OK;
 }
 
@@ -149,8 +158,9 @@ static uint32_t serve_request(struct virtio_device *d, const struct virtio_chain
 	uint32_t written = 0;
 	struct request r;
 
+	/* No place for a status: nothing is done, so that nothing is done unheard. */
 	if (!chain->write_bytes)
-		return 0; /* no place for a status: nothing is done, so that nothing is done unheard */
+		return 0;
 	if (read_header(d, chain, &r)) {
 		if (r.type == TYPE_READ)
 			status = serve_read(d, chain, &r, &written);
@@ -207,12 +217,12 @@ static void block_free(struct virtio_device *d)
 }
 
 static const struct virtio_ops block_ops = {
-	.type = VIRTIO_BLOCK,
-	.name = "block",
-	.queues = 1,
-	.notify = block_notify,
-	.poll = block_poll,
-	.free = block_free,
+    .type = VIRTIO_BLOCK,
+    .name = "block",
+    .queues = 1,
+    .notify = block_notify,
+    .poll = block_poll,
+    .free = block_free,
 };
 
 struct virtio_device *virtio_block_new(const struct virtio_memory *m, struct disk_backend *disk)

@@ -8,9 +8,9 @@
  *   4. Configuration  the window's size
  *   5. Ops, making
  *
- * Early guests spin with interrupts off until their output is in the used ring, so output is taken while the
- * notify is handled: into a buffer, from which the terminal takes it at its own pace.  Only when the buffer is
- * full is a request held back, to go on where it stopped at a later poll.
+ * Early guests spin with interrupts off until their output is in the used ring, so output is taken
+ * while the notify is handled: into a buffer, from which the terminal takes it at its own pace.
+ * Only when the buffer is full is a request held back, to go on where it stopped at a later poll.
  */
 #include <string.h>
 
@@ -19,10 +19,11 @@
 /* ---- 1. State ------------------------------------------------------------------------------- */
 
 enum { INPUT, OUTPUT };
-enum { F_SIZE = 0, F_EMERGENCY = 2 };                           /* features, 5.3.3 */
+enum { F_SIZE = 0, F_EMERGENCY = 2 };                             /* features, 5.3.3 */
 enum { COLUMNS = 0, ROWS = 2, EMERGENCY = 8, CONFIG_BYTES = 12 }; /* configuration, 5.3.4 */
 
-/* What a guest may have in flight while the terminal is slow: more would be host memory at its will. */
+/* What a guest may have in flight while the terminal is slow: more would be host memory at its
+ * will. */
 #define OUTPUT_BYTES 65536u
 #define INPUT_BYTES 4096u
 /* Of one pass: a chain may name the same page 256 times, a ring 1024 such chains. */
@@ -39,8 +40,8 @@ struct console {
 	struct fifo out, in;
 	uint8_t out_bytes[OUTPUT_BYTES], in_bytes[INPUT_BYTES];
 	uint16_t columns, rows;
-	bool held;                     /* `chain` is half done */
-	size_t at;                     /* bytes of it taken */
+	bool held; /* `chain` is half done */
+	size_t at; /* bytes of it taken */
 	struct virtio_chain chain;
 };
 
@@ -137,12 +138,14 @@ static void serve_output(struct virtio_device *d)
 		wanted |= virtqueue_give(q, d->memory, &c->chain, 0);
 	}
 	drain(c);
-	/* A slow terminal is waited for, not polled: busy is only what the bounds of this pass left. */
+	/* A slow terminal is waited for, not polled: busy is only what the bounds of this pass
+	 * left. */
 	d->busy = !budget || (pass == VIRTIO_PASS && virtqueue_has_more(q, d->memory));
 	virtio_interrupt(d, OUTPUT, wanted);
 }
 
-/* One character for the terminal, without queues or features: the first and the last words of a guest. */
+/* One character for the terminal, without queues or features: the first and the last words of a
+ * guest. */
 static void write_emergency(struct virtio_device *d)
 {
 	struct console *c = d->state;
@@ -270,17 +273,18 @@ static void console_poll(struct virtio_device *d)
 }
 
 static const struct virtio_ops console_ops = {
-	.type = VIRTIO_CONSOLE,
-	.name = "console",
-	.queues = 2,
-	.reset = console_reset,
-	.notify = console_notify,
-	.config_written = console_config_written,
-	.poll = console_poll,
+    .type = VIRTIO_CONSOLE,
+    .name = "console",
+    .queues = 2,
+    .reset = console_reset,
+    .notify = console_notify,
+    .config_written = console_config_written,
+    .poll = console_poll,
 };
 
 struct virtio_device *virtio_console_new(const struct virtio_memory *m, void *user,
-                                         size_t (*put)(void *user, const uint8_t *bytes, size_t count))
+					 size_t (*put)(void *user, const uint8_t *bytes,
+						       size_t count))
 {
 	struct virtio_device *d = virtio_new(&console_ops, m, sizeof(struct console));
 	struct console *c;

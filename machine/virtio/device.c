@@ -12,7 +12,8 @@
 
 /* ---- 1. Making, freeing --------------------------------------------------------------------- */
 
-struct virtio_device *virtio_new(const struct virtio_ops *ops, const struct virtio_memory *m, size_t state_bytes)
+struct virtio_device *virtio_new(const struct virtio_ops *ops, const struct virtio_memory *m,
+				 size_t state_bytes)
 {
 	struct virtio_device *d = calloc(1, sizeof *d);
 

@@ -6,8 +6,8 @@
  *   2. The snapshot   written pages, in memory
  *   3. Opening        size, lock, errors
  *
- * An image is locked while it is open (flock): by one machine that writes, or by any number that only read, so
- * that no two write one file system.  With `snapshot` the file is only read.
+ * An image is locked while it is open (flock): by one machine that writes, or by any number that
+ * only read, so that no two write one file system.  With `snapshot` the file is only read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +26,8 @@ enum { SECTOR = 512, PAGE = 4096, FAN = 512 }; /* FAN: pages under one entry of 
 struct disk_file {
 	struct disk_backend backend; /* first: ops get this */
 	int fd;
-	uint8_t ***top;              /* snapshot: top[page / FAN][page % FAN], NULL where nothing was written */
-	uint64_t pages, pages_max;   /* of the snapshot */
+	uint8_t ***top; /* snapshot: top[page / FAN][page % FAN], NULL where nothing was written */
+	uint64_t pages, pages_max; /* of the snapshot */
 };
 
 /* ---- 1. The file ---------------------------------------------------------------------------- */
@@ -49,7 +49,8 @@ static int read_file(const struct disk_file *f, uint64_t at, void *to, size_t by
 static int write_file(const struct disk_file *f, uint64_t at, const void *from, size_t bytes)
 {
 	for (size_t done = 0; done < bytes;) {
-		ssize_t n = pwrite(f->fd, (const uint8_t *)from + done, bytes - done, (off_t)(at + done));
+		ssize_t n =
+		    pwrite(f->fd, (const uint8_t *)from + done, bytes - done, (off_t)(at + done));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -74,7 +75,8 @@ static int file_write(struct disk_backend *d, uint64_t at, const void *from, siz
 {
 	if (d->read_only)
 		return EROFS;
-	return is_inside(d, at, bytes) ? write_file((struct disk_file *)d, at, from, bytes) : EINVAL;
+	return is_inside(d, at, bytes) ? write_file((struct disk_file *)d, at, from, bytes)
+				       : EINVAL;
 }
 
 static int file_flush(struct disk_backend *d)
@@ -91,10 +93,10 @@ static void file_free(struct disk_backend *d)
 }
 
 static const struct disk_ops file_ops = {
-	.read = file_read,
-	.write = file_write,
-	.flush = file_flush,
-	.free = file_free,
+    .read = file_read,
+    .write = file_write,
+    .flush = file_flush,
+    .free = file_free,
 };
 
 /* ---- 2. The snapshot ------------------------------------------------------------------------ */
@@ -221,15 +223,17 @@ static void snapshot_free(struct disk_backend *d)
 }
 
 static const struct disk_ops snapshot_ops = {
-	.read = snapshot_read,
-	.write = snapshot_write,
-	.flush = snapshot_flush,
-	.free = snapshot_free,
+    .read = snapshot_read,
+    .write = snapshot_write,
+    .flush = snapshot_flush,
+    .free = snapshot_free,
 };
 
 /* ---- 3. Opening ----------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 4)))
+static bool refuse(char *error, size_t room, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 static bool refuse(char *error, size_t room, const char *format, ...)
 {
 	va_list words;
@@ -254,34 +258,41 @@ static bool measure(struct disk_file *f, const char *path, char *error, size_t r
 	if (end < 0)
 		return refuse(error, room, "%s: %s", path, strerror(errno));
 	if (end == 0)
-		return refuse(error, room, "%s: empty: a disk needs at least one sector of 512 bytes", path);
+		return refuse(error, room,
+			      "%s: empty: a disk needs at least one sector of 512 bytes", path);
 	if (end % SECTOR)
-		return refuse(error, room, "%s: %lld bytes are not whole sectors of 512 (truncate -s %%512 %s)",
-		              path, (long long)end, path);
+		return refuse(error, room,
+			      "%s: %lld bytes are not whole sectors of 512 (truncate -s %%512 %s)",
+			      path, (long long)end, path);
 	f->backend.bytes = (uint64_t)end;
 	return true;
 }
 
-static bool open_image(struct disk_file *f, const char *path, bool writable, char *error, size_t room)
+static bool open_image(struct disk_file *f, const char *path, bool writable, char *error,
+		       size_t room)
 {
 	/* (O_NONBLOCK: a FIFO by mistake must not hang us; files and disks do not know it.) */
 	f->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
 	if (f->fd < 0) {
-		const char *hint = writable && (errno == EACCES || errno == EROFS || errno == EPERM)
-			? " (to write; it may still be opened read-only, or as a snapshot)" : "";
+		const char *hint =
+		    writable && (errno == EACCES || errno == EROFS || errno == EPERM)
+			? " (to write; it may still be opened read-only, or as a snapshot)"
+			: "";
 
 		return refuse(error, room, "%s: %s%s", path, strerror(errno), hint);
 	}
 	if (!measure(f, path, error, room))
 		return false;
 	if (flock(f->fd, (writable ? LOCK_EX : LOCK_SH) | LOCK_NB))
-		return refuse(error, room, "%s: %s", path, errno == EWOULDBLOCK
-		              ? (writable ? "in use by another machine" : "another machine is writing to it")
-		              : strerror(errno));
+		return refuse(error, room, "%s: %s", path,
+			      errno == EWOULDBLOCK ? (writable ? "in use by another machine"
+							       : "another machine is writing to it")
+						   : strerror(errno));
 	return true;
 }
 
-struct disk_backend *disk_open_file(const char *path, bool read_only, bool snapshot, char *error, size_t room)
+struct disk_backend *disk_open_file(const char *path, bool read_only, bool snapshot, char *error,
+				    size_t room)
 {
 	struct disk_file *f = calloc(1, sizeof *f);
 

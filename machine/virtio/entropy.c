@@ -2,8 +2,8 @@
 /*
  * machine/virtio/entropy.c - random bytes for the guest (virtio 1.0, section 5.4).
  *
- * One queue: the device fills what is writable.  Bytes come from the embedder's callback; where it has none now,
- * the request waits for the next poll.
+ * One queue: the device fills what is writable.  Bytes come from the embedder's callback; where it
+ * has none now, the request waits for the next poll.
  */
 #include "machine/virtio/internal.h"
 
@@ -23,7 +23,8 @@ static uint32_t fill_chain(struct virtio_device *d, const struct virtio_chain *c
 	const struct entropy *e = d->state;
 	uint32_t done = 0;
 
-	for (unsigned i = chain->reads; i < chain->reads + chain->writes && done < ENTROPY_REQUEST; i++) {
+	for (unsigned i = chain->reads; i < chain->reads + chain->writes && done < ENTROPY_REQUEST;
+	     i++) {
 		const struct virtio_segment *s = &chain->segment[i];
 		size_t want = s->count < ENTROPY_REQUEST - done ? s->count : ENTROPY_REQUEST - done;
 		size_t got = e->fill(e->user, s->bytes, want);
@@ -58,7 +59,8 @@ static void serve(struct virtio_device *d)
 		total += done;
 		wanted |= virtqueue_give(q, d->memory, &chain, done);
 	}
-	d->busy = (pass == VIRTIO_PASS || total >= ENTROPY_PASS) && virtqueue_has_more(q, d->memory);
+	d->busy =
+	    (pass == VIRTIO_PASS || total >= ENTROPY_PASS) && virtqueue_has_more(q, d->memory);
 	virtio_interrupt(d, 0, wanted);
 }
 
@@ -75,15 +77,16 @@ static void entropy_poll(struct virtio_device *d)
 }
 
 static const struct virtio_ops entropy_ops = {
-	.type = VIRTIO_ENTROPY,
-	.name = "entropy",
-	.queues = 1,
-	.notify = entropy_notify,
-	.poll = entropy_poll,
+    .type = VIRTIO_ENTROPY,
+    .name = "entropy",
+    .queues = 1,
+    .notify = entropy_notify,
+    .poll = entropy_poll,
 };
 
 struct virtio_device *virtio_entropy_new(const struct virtio_memory *m,
-                                         size_t (*fill)(void *user, uint8_t *bytes, size_t count), void *user)
+					 size_t (*fill)(void *user, uint8_t *bytes, size_t count),
+					 void *user)
 {
 	struct virtio_device *d = virtio_new(&entropy_ops, m, sizeof(struct entropy));
 	struct entropy *e;

@@ -15,14 +15,15 @@
 
 /* ---- 1. Bounds ------------------------------------------------------------------------------ */
 
-/* Requests served by one notify or poll.  A guest that refills the ring while we empty it would else keep us
- * here for ever; what is left over makes the device busy. */
+/* Requests served by one notify or poll.  A guest that refills the ring while we empty it would
+ * else keep us here for ever; what is left over makes the device busy. */
 #define VIRTIO_PASS 256u
 
 /* ---- 2. device.c ---------------------------------------------------------------------------- */
 
 /* A device with `state_bytes` of zeroed state of its own; NULL: no memory. */
-struct virtio_device *virtio_new(const struct virtio_ops *ops, const struct virtio_memory *m, size_t state_bytes);
+struct virtio_device *virtio_new(const struct virtio_ops *ops, const struct virtio_memory *m,
+				 size_t state_bytes);
 /* Tell the guest of queue `index`, if `wanted` (what virtqueue_give() said). */
 void virtio_interrupt(struct virtio_device *d, unsigned index, bool wanted);
 void virtio_config_changed(struct virtio_device *d);

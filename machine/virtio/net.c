@@ -7,7 +7,8 @@
  *   3. Sending     queue 1
  *   4. Ops, making
  *
- * No offloads are offered, so the header says nothing and a frame is one frame: at most 1514 bytes, in one chain.
+ * No offloads are offered, so the header says nothing and a frame is one frame: at most 1514 bytes,
+ * in one chain.
  */
 #include <string.h>
 
@@ -16,22 +17,24 @@
 /* ---- 1. Packets ----------------------------------------------------------------------------- */
 
 enum { RECEIVE, SEND };
-enum { F_MAC = 5, F_STATUS = 16 };                   /* features, 5.1.3 */
-enum { MAC = 0, STATUS = 6, CONFIG_BYTES = 8 };      /* configuration, 5.1.4 */
+enum { F_MAC = 5, F_STATUS = 16 };              /* features, 5.1.3 */
+enum { MAC = 0, STATUS = 6, CONFIG_BYTES = 8 }; /* configuration, 5.1.4 */
 enum { LINK_UP = 1, NUM_BUFFERS = 10, HEADER_MAX = 12 };
-enum { FRAME_HEAD = 14, FRAME_MIN = 60 };            /* Ethernet: addresses and type; without the checksum */
+enum { FRAME_HEAD = 14, FRAME_MIN = 60 }; /* Ethernet: addresses and type; without the checksum */
 
 /* 2.6.24 had no hdr_len; virtio 1.0 always has num_buffers. */
 static uint32_t header_bytes(const struct virtio_device *d)
 {
-	static const uint32_t bytes[] = {[VIRTIO_2_6_24] = 8, [VIRTIO_LEGACY] = 10, [VIRTIO_1_0] = HEADER_MAX};
+	static const uint32_t bytes[] = {
+	    [VIRTIO_2_6_24] = 8, [VIRTIO_LEGACY] = 10, [VIRTIO_1_0] = HEADER_MAX};
 
 	return bytes[d->layout];
 }
 
 /* ---- 2. Receiving --------------------------------------------------------------------------- */
 
-/* Frames longer than 1514 bytes make 2.6.24 panic; others would be cut.  A card on a wire sees none under 60. */
+/* Frames longer than 1514 bytes make 2.6.24 panic; others would be cut.  A card on a wire sees none
+ * under 60. */
 static bool net_receive(void *user, const uint8_t *frame, size_t bytes)
 {
 	static const uint8_t nothing[FRAME_MIN];
@@ -45,7 +48,8 @@ static bool net_receive(void *user, const uint8_t *frame, size_t bytes)
 		return false;
 	if (!virtqueue_take(q, d->memory, &chain))
 		return false;
-	if (chain.write_bytes < head + length) { /* back to the guest, empty: a larger one may follow */
+	if (chain.write_bytes < head + length) {
+		/* back to the guest, empty: a larger one may follow */
 		virtio_interrupt(d, RECEIVE, virtqueue_give(q, d->memory, &chain, 0));
 		return false;
 	}
@@ -110,15 +114,16 @@ static void net_free(struct virtio_device *d)
 }
 
 static const struct virtio_ops net_ops = {
-	.type = VIRTIO_NET,
-	.name = "net",
-	.queues = 2,
-	.notify = net_notify,
-	.poll = net_poll,
-	.free = net_free,
+    .type = VIRTIO_NET,
+    .name = "net",
+    .queues = 2,
+    .notify = net_notify,
+    .poll = net_poll,
+    .free = net_free,
 };
 
-struct virtio_device *virtio_net_new(const struct virtio_memory *m, struct net_backend *net, const uint8_t mac[6])
+struct virtio_device *virtio_net_new(const struct virtio_memory *m, struct net_backend *net,
+				     const uint8_t mac[6])
 {
 	struct virtio_device *d = virtio_new(&net_ops, m, sizeof net);
 

@@ -6,11 +6,12 @@
  *   2. Protocols     one at a time
  *   3. Frames
  *
- * User-mode network stacks have been the way out of more than one virtual machine: fragments put together past a
- * buffer's end, lengths that were believed, urgent data (CVE-2019-14378, CVE-2020-8608, CVE-2021-3592 to 3595,
- * CVE-2026-9539).  The versions in use are old, so a frame is judged here first, and passes only when it is an
- * ARP packet or one whole IPv4 packet with TCP, UDP or ICMP in which all lengths agree.  What Linux and others
- * really send passes; fragments (datagrams over 1472 bytes) and IP options do not.
+ * User-mode network stacks have been the way out of more than one virtual machine: fragments put
+ * together past a buffer's end, lengths that were believed, urgent data (CVE-2019-14378,
+ * CVE-2020-8608, CVE-2021-3592 to 3595, CVE-2026-9539).  The versions in use are old, so a frame is
+ * judged here first, and passes only when it is an ARP packet or one whole IPv4 packet with TCP,
+ * UDP or ICMP in which all lengths agree.  What Linux and others really send passes; fragments
+ * (datagrams over 1472 bytes) and IP options do not.
  */
 #include "machine/virtio/internal.h"
 
@@ -48,7 +49,8 @@ enum { TFTP = 69, MORE_FRAGMENTS_AND_OFFSET = 0x3FFF, TCP_URGENT = 0x20 };
 /* Ethernet and IPv4 addresses: the only kind with lengths that anybody uses. */
 static size_t judge_arp(const uint8_t *arp, size_t bytes)
 {
-	bool good = bytes >= ARP_BYTES && get16(arp) == 1 && get16(arp + 2) == TYPE_IP && arp[4] == 6 && arp[5] == 4;
+	bool good = bytes >= ARP_BYTES && get16(arp) == 1 && get16(arp + 2) == TYPE_IP &&
+		    arp[4] == 6 && arp[5] == 4;
 
 	return good ? ARP_BYTES : 0;
 }

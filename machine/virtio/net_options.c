@@ -57,12 +57,14 @@ static bool parse_forward(char *text, struct net_forward *f)
 		return false;
 	f->host.s_addr = htonl(INADDR_LOOPBACK);
 	f->guest.s_addr = htonl(NET_USER_GUEST);
-	return parse_end(colon + 1, &f->host, &f->host_port) && parse_end(dash + 1, &f->guest, &f->guest_port);
+	return parse_end(colon + 1, &f->host, &f->host_port) &&
+	       parse_end(dash + 1, &f->guest, &f->guest_port);
 }
 
 /* ---- 2. Options ----------------------------------------------------------------------------- */
 
-static bool parse_option(char *word, bool first, struct net_options *options, char *error, size_t room)
+static bool parse_option(char *word, bool first, struct net_options *options, char *error,
+			 size_t room)
 {
 	static const char hostfwd[] = "hostfwd=";
 	char *cut;
@@ -71,7 +73,9 @@ static bool parse_option(char *word, bool first, struct net_options *options, ch
 	if (first && (!*word || strcmp(word, "user") == 0))
 		return true;
 	if (strncmp(word, hostfwd, sizeof hostfwd - 1) != 0) {
-		snprintf(error, room, "network option '%s': there is only hostfwd=tcp::HOSTPORT-:GUESTPORT", word);
+		snprintf(error, room,
+			 "network option '%s': there is only hostfwd=tcp::HOSTPORT-:GUESTPORT",
+			 word);
 		return false;
 	}
 	if (options->forwards == NET_FORWARDS) {
@@ -82,7 +86,8 @@ static bool parse_option(char *word, bool first, struct net_options *options, ch
 	good = cut && parse_forward(cut, &options->forward[options->forwards]);
 	free(cut);
 	if (!good) {
-		snprintf(error, room, "'%s': not of the form hostfwd=tcp:[HOST]:PORT-[GUEST]:PORT", word);
+		snprintf(error, room, "'%s': not of the form hostfwd=tcp:[HOST]:PORT-[GUEST]:PORT",
+			 word);
 		return false;
 	}
 	options->forwards++;

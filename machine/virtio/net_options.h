@@ -16,7 +16,7 @@
 #define NET_USER_MASK 0xFFFFFF00u
 #define NET_USER_GATEWAY 0x0A000202u
 #define NET_USER_DNS 0x0A000203u
-#define NET_USER_GUEST 0x0A00020Fu   /* the first address that DHCP gives */
+#define NET_USER_GUEST 0x0A00020Fu /* the first address that DHCP gives */
 
 #define NET_FORWARDS 32u
 
@@ -33,9 +33,10 @@ struct net_options {
 };
 
 /*
- * "hostfwd=[tcp|udp]:[HOST]:PORT-[GUEST]:PORT" any number of times, commas between; a first word "user" is
- * skipped, NULL or "" is none.  HOST is an address of this machine, 127.0.0.1 when left out; GUEST is 10.0.2.15;
- * "tcp:2222-22" is short for "tcp::2222-:22".  false with *error: one line that names what is wrong.
+ * "hostfwd=[tcp|udp]:[HOST]:PORT-[GUEST]:PORT" any number of times, commas between; a first word
+ * "user" is skipped, NULL or "" is none.  HOST is an address of this machine, 127.0.0.1 when left
+ * out; GUEST is 10.0.2.15; "tcp:2222-22" is short for "tcp::2222-:22".  false with *error: one line
+ * that names what is wrong.
  */
 bool net_parse_options(const char *text, struct net_options *options, char *error, size_t room);
 

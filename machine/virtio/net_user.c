@@ -8,8 +8,9 @@
  *   4. Descriptors    the library's sockets in the loop's poll()
  *   5. Making, freeing
  *
- * libslirp ends the guest's connections in this process and makes its own to the world, as this user may.  The
- * guest is at 10.0.2.15 (DHCP), the gateway at 10.0.2.2 is also this host, 10.0.2.3 is its name server.
+ * libslirp ends the guest's connections in this process and makes its own to the world, as this
+ * user may.  The guest is at 10.0.2.15 (DHCP), the gateway at 10.0.2.2 is also this host, 10.0.2.3
+ * is its name server.
  */
 #include <errno.h>
 #include <poll.h>
@@ -26,24 +27,24 @@
 /* ---- 1. State ------------------------------------------------------------------------------- */
 
 enum { MTU = 1500, CROWDED_MS = 10 };
-/* Sockets watched at a time: the guest opens as many as it likes, the loop's sleep is bounded.  With more, they
- * take turns every CROWDED_MS. */
+/* Sockets watched at a time: the guest opens as many as it likes, the loop's sleep is bounded. With
+ * more, they take turns every CROWDED_MS. */
 #define WATCHED 256u
 
 struct timer {
 	struct timer *next;
 	void (*call)(void *opaque);
 	void *opaque;
-	int64_t at;                  /* ms; INT64_MAX: not set */
+	int64_t at; /* ms; INT64_MAX: not set */
 };
 
 struct net_user {
-	struct net_backend backend;  /* first: ops get this */
+	struct net_backend backend; /* first: ops get this */
 	Slirp *slirp;
 	struct timer *timers;
 	struct pollfd watched[WATCHED];
-	unsigned count;              /* of them */
-	unsigned asked, skip;        /* sockets the library named this time; those whose turn was before */
+	unsigned count;       /* of them */
+	unsigned asked, skip; /* sockets the library named this time; those whose turn was before */
 	/* while filling or processing */
 	unsigned room;
 	const struct pollfd *ready;
@@ -68,7 +69,8 @@ static void *timer_new(SlirpTimerCb call, void *call_opaque, void *opaque)
 
 	if (!t)
 		return NULL;
-	*t = (struct timer){.next = n->timers, .call = call, .opaque = call_opaque, .at = INT64_MAX};
+	*t =
+	    (struct timer){.next = n->timers, .call = call, .opaque = call_opaque, .at = INT64_MAX};
 	n->timers = t;
 	return t;
 }
@@ -147,7 +149,8 @@ static int watch(int fd, int events, void *opaque)
 {
 	struct net_user *n = opaque;
 	unsigned mine = n->asked++;
-	int poll_events = (events & SLIRP_POLL_IN ? POLLIN : 0) | (events & SLIRP_POLL_OUT ? POLLOUT : 0) |
+	int poll_events = (events & SLIRP_POLL_IN ? POLLIN : 0) |
+			  (events & SLIRP_POLL_OUT ? POLLOUT : 0) |
 			  (events & SLIRP_POLL_PRI ? POLLPRI : 0);
 
 	if (mine < n->skip || n->count == n->room)
@@ -156,7 +159,8 @@ static int watch(int fd, int events, void *opaque)
 	return (int)n->count++;
 }
 
-static unsigned fill_fds(struct net_backend *backend, struct pollfd *fds, unsigned room, int *timeout_ms)
+static unsigned fill_fds(struct net_backend *backend, struct pollfd *fds, unsigned room,
+			 int *timeout_ms)
 {
 	struct net_user *n = (struct net_user *)backend;
 	uint32_t timeout = *timeout_ms < 0 ? UINT32_MAX : (uint32_t)*timeout_ms;
@@ -177,7 +181,8 @@ static unsigned fill_fds(struct net_backend *backend, struct pollfd *fds, unsign
 	return n->count;
 }
 
-/* The loop may hand us more than ours, or none: ours is known by its number and what was asked of it. */
+/* The loop may hand us more than ours, or none: ours is known by its number and what was asked of
+ * it. */
 static int look_up(int index, void *opaque)
 {
 	const struct net_user *n = opaque;
@@ -190,8 +195,10 @@ static int look_up(int index, void *opaque)
 
 		if (p->fd != n->watched[index].fd || p->events != n->watched[index].events)
 			continue;
-		events = (p->revents & POLLIN ? SLIRP_POLL_IN : 0) | (p->revents & POLLOUT ? SLIRP_POLL_OUT : 0) |
-			 (p->revents & POLLPRI ? SLIRP_POLL_PRI : 0) | (p->revents & POLLERR ? SLIRP_POLL_ERR : 0) |
+		events = (p->revents & POLLIN ? SLIRP_POLL_IN : 0) |
+			 (p->revents & POLLOUT ? SLIRP_POLL_OUT : 0) |
+			 (p->revents & POLLPRI ? SLIRP_POLL_PRI : 0) |
+			 (p->revents & POLLERR ? SLIRP_POLL_ERR : 0) |
 			 (p->revents & POLLHUP ? SLIRP_POLL_HUP : 0);
 		break;
 	}
@@ -235,50 +242,53 @@ static void free_user(struct net_backend *backend)
 }
 
 static const struct net_ops user_ops = {
-	.send = send_frame,
-	.fill = fill_fds,
-	.process = process_fds,
-	.free = free_user,
+    .send = send_frame,
+    .fill = fill_fds,
+    .process = process_fds,
+    .free = free_user,
 };
 
 static Slirp *start_library(struct net_user *n)
 {
 	static const SlirpCb callbacks = {
-		.send_packet = frame_for_guest,
-		.guest_error = guest_error,
-		.clock_get_ns = now_ns,
-		.timer_new = timer_new,
-		.timer_free = timer_free,
-		.timer_mod = timer_mod,
-		.register_poll_fd = no_fd,
-		.unregister_poll_fd = no_fd,
-		.notify = no_notify,
+	    .send_packet = frame_for_guest,
+	    .guest_error = guest_error,
+	    .clock_get_ns = now_ns,
+	    .timer_new = timer_new,
+	    .timer_free = timer_free,
+	    .timer_mod = timer_mod,
+	    .register_poll_fd = no_fd,
+	    .unregister_poll_fd = no_fd,
+	    .notify = no_notify,
 	};
 	const SlirpConfig config = {
-		.version = 1, /* any library of the last years */
-		.in_enabled = true,
-		.vnetwork.s_addr = htonl(NET_USER_NETWORK),
-		.vnetmask.s_addr = htonl(NET_USER_MASK),
-		.vhost.s_addr = htonl(NET_USER_GATEWAY),
-		.vdhcp_start.s_addr = htonl(NET_USER_GUEST),
-		.vnameserver.s_addr = htonl(NET_USER_DNS),
-		.if_mtu = MTU,
-		.if_mru = MTU,
+	    .version = 1, /* any library of the last years */
+	    .in_enabled = true,
+	    .vnetwork.s_addr = htonl(NET_USER_NETWORK),
+	    .vnetmask.s_addr = htonl(NET_USER_MASK),
+	    .vhost.s_addr = htonl(NET_USER_GATEWAY),
+	    .vdhcp_start.s_addr = htonl(NET_USER_GUEST),
+	    .vnameserver.s_addr = htonl(NET_USER_DNS),
+	    .if_mtu = MTU,
+	    .if_mru = MTU,
 	};
 
 	return slirp_new(&config, &callbacks, n);
 }
 
-static bool forward_ports(struct net_user *n, const struct net_options *options, char *error, size_t room)
+static bool forward_ports(struct net_user *n, const struct net_options *options, char *error,
+			  size_t room)
 {
 	for (unsigned i = 0; i < options->forwards; i++) {
 		const struct net_forward *f = &options->forward[i];
 		char host[INET_ADDRSTRLEN];
 
-		if (slirp_add_hostfwd(n->slirp, f->udp, f->host, f->host_port, f->guest, f->guest_port) == 0)
+		if (slirp_add_hostfwd(n->slirp, f->udp, f->host, f->host_port, f->guest,
+				      f->guest_port) == 0)
 			continue;
 		snprintf(error, room, "cannot forward %s port %s:%u: %s", f->udp ? "UDP" : "TCP",
-		         inet_ntop(AF_INET, &f->host, host, sizeof host), f->host_port, strerror(errno));
+			 inet_ntop(AF_INET, &f->host, host, sizeof host), f->host_port,
+			 strerror(errno));
 		return false;
 	}
 	return true;

@@ -8,10 +8,10 @@
  *   4. Queues      take, put back, give
  *   5. Copying     out of and into a chain
  *
- * Nothing here trusts the ring.  Each word is read once and what was read is what is checked and used, so a
- * guest that changes it in between (another processor, its own DMA) gains nothing.  A ring that makes no sense
- * breaks the queue, with a reason; the guest resets the device to use it again.  Every loop is bounded by
- * VIRTIO_SEGMENTS: descriptors that point in a circle end there.
+ * Nothing here trusts the ring.  Each word is read once and what was read is what is checked and
+ * used, so a guest that changes it in between (another processor, its own DMA) gains nothing.  A
+ * ring that makes no sense breaks the queue, with a reason; the guest resets the device to use it
+ * again.  Every loop is bounded by VIRTIO_SEGMENTS: descriptors that point in a circle end there.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -42,7 +42,8 @@ static uint64_t used_bytes(uint16_t num)
 	return RING_ENTRIES + (uint64_t)USED_BYTES * num;
 }
 
-/* Where the used part begins: both rings end with a word for the event index, used or not (2.4.2). */
+/* Where the used part begins: both rings end with a word for the event index, used or not (2.4.2).
+ */
 static uint64_t used_offset(uint16_t num)
 {
 	uint64_t end = (uint64_t)DESC_BYTES * num + avail_bytes(num) + 2;
@@ -82,7 +83,8 @@ static bool break_queue(struct virtqueue *q, const char *why)
 	return false;
 }
 
-/* A copy that stays as it was read: past the fence the compiler may not look at guest memory again. */
+/* A copy that stays as it was read: past the fence the compiler may not look at guest memory again.
+ */
 static void read_once(void *to, const uint8_t *from, size_t bytes)
 {
 	memcpy(to, from, bytes);
@@ -92,12 +94,14 @@ static void read_once(void *to, const uint8_t *from, size_t bytes)
 /* The index the guest publishes; what it wrote before that is visible after this. */
 static uint16_t load_index(const uint8_t *ring)
 {
-	return atomic_load_explicit((const _Atomic uint16_t *)(const void *)(ring + RING_INDEX), memory_order_acquire);
+	return atomic_load_explicit((const _Atomic uint16_t *)(const void *)(ring + RING_INDEX),
+				    memory_order_acquire);
 }
 
 static void store_index(uint8_t *ring, uint16_t value)
 {
-	atomic_store_explicit((_Atomic uint16_t *)(void *)(ring + RING_INDEX), value, memory_order_release);
+	atomic_store_explicit((_Atomic uint16_t *)(void *)(ring + RING_INDEX), value,
+			      memory_order_release);
 }
 
 static uint8_t *ram(const struct virtio_memory *m, uint64_t gpa, uint64_t bytes)
@@ -125,8 +129,8 @@ struct table {
 	uint32_t count;
 };
 
-static bool add_segment(struct virtqueue *q, const struct virtio_memory *m, struct virtio_chain *chain,
-			const struct desc *d)
+static bool add_segment(struct virtqueue *q, const struct virtio_memory *m,
+			struct virtio_chain *chain, const struct desc *d)
 {
 	struct virtio_segment *s = &chain->segment[chain->reads + chain->writes];
 	uint32_t *total = d->flags & DESC_WRITE ? &chain->write_bytes : &chain->read_bytes;
@@ -169,7 +173,8 @@ static bool enter_indirect(struct virtqueue *q, const struct virtio_memory *m, c
 
 /* Follow the chain from chain->head.  Each turn of the loop reads one descriptor, so it ends after
  * VIRTIO_SEGMENTS turns whatever `next` says. */
-static bool walk_chain(struct virtqueue *q, const struct virtio_memory *m, struct virtio_chain *chain)
+static bool walk_chain(struct virtqueue *q, const struct virtio_memory *m,
+		       struct virtio_chain *chain)
 {
 	struct table table = {ram(m, q->desc, (uint64_t)DESC_BYTES * q->num), q->num};
 	uint32_t next = chain->head;
@@ -231,7 +236,8 @@ bool virtqueue_take(struct virtqueue *q, const struct virtio_memory *m, struct v
 		return break_queue(q, "the available ring is further ahead than its size");
 	chain->reads = chain->writes = 0;
 	chain->read_bytes = chain->write_bytes = 0;
-	read_once(&chain->head, avail + RING_ENTRIES + 2 * (q->last_avail & (q->num - 1u)), sizeof chain->head);
+	read_once(&chain->head, avail + RING_ENTRIES + 2 * (q->last_avail & (q->num - 1u)),
+		  sizeof chain->head);
 	if (!walk_chain(q, m, chain))
 		return false;
 	q->last_avail++;
@@ -243,10 +249,11 @@ void virtqueue_untake(struct virtqueue *q)
 	q->last_avail--;
 }
 
-bool virtqueue_give(struct virtqueue *q, const struct virtio_memory *m, const struct virtio_chain *chain,
-                    uint32_t written)
+bool virtqueue_give(struct virtqueue *q, const struct virtio_memory *m,
+		    const struct virtio_chain *chain, uint32_t written)
 {
-	uint32_t entry[2] = {chain->head, written < chain->write_bytes ? written : chain->write_bytes};
+	uint32_t entry[2] = {chain->head,
+			     written < chain->write_bytes ? written : chain->write_bytes};
 	uint64_t offset = RING_ENTRIES + (uint64_t)USED_BYTES * (q->used_idx & (q->num - 1u));
 	uint8_t *used, *avail;
 	uint16_t flags;
@@ -261,7 +268,8 @@ bool virtqueue_give(struct virtqueue *q, const struct virtio_memory *m, const st
 	m->wrote(m->user, q->used + offset, sizeof entry);
 	store_index(used, ++q->used_idx);
 	m->wrote(m->user, q->used + RING_INDEX, 2);
-	/* The guest clears its flag, then looks at the index; we store the index, then look at the flag (2.4.7). */
+	/* The guest clears its flag, then looks at the index; we store the index, then look at the
+	 * flag (2.4.7). */
 	atomic_thread_fence(memory_order_seq_cst);
 	read_once(&flags, avail + RING_FLAGS, sizeof flags);
 	return !(flags & AVAIL_NO_INTERRUPT);
@@ -290,7 +298,7 @@ size_t chain_read(const struct virtio_chain *chain, size_t offset, void *to, siz
 }
 
 size_t chain_write(const struct virtio_chain *chain, const struct virtio_memory *m, size_t offset,
-                   const void *from, size_t bytes)
+		   const void *from, size_t bytes)
 {
 	size_t done = 0;
 

@@ -55,8 +55,8 @@ void driver_open(struct driver *v)
 	memset(v->announced, 0, DRIVER_RAM);
 }
 
-void driver_start(struct driver *v, struct virtio_device *d, enum virtio_layout layout, uint16_t num,
-		  uint64_t features)
+void driver_start(struct driver *v, struct virtio_device *d, enum virtio_layout layout,
+		  uint16_t num, uint64_t features)
 {
 	uint64_t at = 4096;
 
@@ -132,8 +132,8 @@ static uint16_t load16(const struct driver *v, uint64_t gpa)
 	return value;
 }
 
-void driver_desc(struct driver *v, unsigned queue, uint16_t i, uint64_t gpa, uint32_t bytes, uint16_t flags,
-		 uint16_t next)
+void driver_desc(struct driver *v, unsigned queue, uint16_t i, uint64_t gpa, uint32_t bytes,
+		 uint16_t flags, uint16_t next)
 {
 	uint64_t at = v->d->queue[queue].desc + 16ull * i;
 
@@ -157,13 +157,15 @@ void driver_quiet(struct driver *v, unsigned queue, bool quiet)
 	driver_store16(v, v->d->queue[queue].avail, quiet);
 }
 
-uint16_t driver_post(struct driver *v, unsigned queue, const struct driver_buffer *buffer, unsigned count)
+uint16_t driver_post(struct driver *v, unsigned queue, const struct driver_buffer *buffer,
+		     unsigned count)
 {
 	uint16_t num = v->d->queue[queue].num, head = v->next_desc[queue];
 
 	for (unsigned i = 0; i < count; i++) {
 		uint16_t at = v->next_desc[queue], next = (uint16_t)((at + 1) % num);
-		uint16_t flags = (uint16_t)((buffer[i].writable ? DRIVER_WRITE : 0) | (i + 1 < count ? DRIVER_NEXT : 0));
+		uint16_t flags = (uint16_t)((buffer[i].writable ? DRIVER_WRITE : 0) |
+					    (i + 1 < count ? DRIVER_NEXT : 0));
 
 		driver_desc(v, queue, at, buffer[i].gpa, buffer[i].bytes, flags, next);
 		v->next_desc[queue] = next;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/virtio_block.c - the disk: headers of all layouts, every descriptor boundary, every refusal.
+ * tests/unit/virtio_block.c - the disk: headers of all layouts, every descriptor boundary, every
+ * refusal.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -96,7 +97,10 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static uint32_t header_bytes(void) { return layout == VIRTIO_2_6_24 ? 24 : 16; }
+static uint32_t header_bytes(void)
+{
+	return layout == VIRTIO_2_6_24 ? 24 : 16;
+}
 
 static uint64_t make_header(uint32_t type, uint64_t sector)
 {
@@ -123,11 +127,13 @@ static uint8_t run(uint64_t status, uint32_t *written)
 }
 
 /* Header, data, status: each in a descriptor of its own, as all old drivers do it. */
-static uint8_t request(uint32_t type, uint64_t sector, uint64_t data, uint32_t bytes, bool to_guest, uint32_t *written)
+static uint8_t request(uint32_t type, uint64_t sector, uint64_t data, uint32_t bytes, bool to_guest,
+		       uint32_t *written)
 {
 	uint64_t status = driver_alloc(&v, 1);
-	struct driver_buffer b[] = {{make_header(type, sector), header_bytes(), false}, {data, bytes, to_guest},
-	                            {status, 1, true}};
+	struct driver_buffer b[] = {{make_header(type, sector), header_bytes(), false},
+				    {data, bytes, to_guest},
+				    {status, 1, true}};
 
 	driver_post(&v, 0, b, 3);
 	return run(status, written);
@@ -173,11 +179,13 @@ static void descriptor_boundaries_mean_nothing_to_reads(void **state)
 		header = make_header(READ, 3);
 		data = driver_alloc(&v, 1025 + 1);
 		for (uint32_t at = 0; at < 16; at += cuts[i])
-			b[n++] = (struct driver_buffer){header + at, at + cuts[i] < 16 ? cuts[i] : 16 - at, false};
+			b[n++] = (struct driver_buffer){
+			    header + at, at + cuts[i] < 16 ? cuts[i] : 16 - at, false};
 		if (1025 / cuts[i] > 100)
 			b[n++] = (struct driver_buffer){data, 1000, true};
 		for (uint32_t at = 1025 / cuts[i] > 100 ? 1000 : 0; at < 1025; at += cuts[i])
-			b[n++] = (struct driver_buffer){data + at, at + cuts[i] < 1025 ? cuts[i] : 1025 - at, true};
+			b[n++] = (struct driver_buffer){
+			    data + at, at + cuts[i] < 1025 ? cuts[i] : 1025 - at, true};
 		driver_post(&v, 0, b, n);
 		assert_int_equal(run(data + 1024, &written), OK);
 		assert_int_equal(written, 1025);
@@ -201,7 +209,8 @@ static void descriptor_boundaries_mean_nothing_to_writes(void **state)
 	for (uint32_t i = 0; i < 1024; i++)
 		driver_store(&v, at + 16 + i, &(uint8_t){(uint8_t)(i * 11 + 1)}, 1);
 	for (uint32_t cut = 1; cut < 16 + 1024; cut += cut < 40 ? 1 : 97) {
-		struct driver_buffer b[] = {{at, cut, false}, {at + cut, 16 + 1024 - cut, false}, {status, 1, true}};
+		struct driver_buffer b[] = {
+		    {at, cut, false}, {at + cut, 16 + 1024 - cut, false}, {status, 1, true}};
 		uint32_t written;
 
 		memset(disk.bytes, 0, sizeof disk.bytes);
@@ -219,9 +228,10 @@ static void beyond_the_end_is_an_io_error(void **state)
 		uint32_t bytes;
 		uint8_t status;
 	} cases[] = {
-		{SECTORS - 2, 1024, OK},      {SECTORS - 1, 1024, IO_ERROR},     {SECTORS, 512, IO_ERROR},
-		{SECTORS, 0, OK},             {UINT64_MAX, 512, IO_ERROR},       {UINT64_MAX / 512 + 1, 512, IO_ERROR},
-		{UINT64_MAX - 1, 1024, IO_ERROR},
+	    {SECTORS - 2, 1024, OK},          {SECTORS - 1, 1024, IO_ERROR},
+	    {SECTORS, 512, IO_ERROR},         {SECTORS, 0, OK},
+	    {UINT64_MAX, 512, IO_ERROR},      {UINT64_MAX / 512 + 1, 512, IO_ERROR},
+	    {UINT64_MAX - 1, 1024, IO_ERROR},
 	};
 	uint64_t data = driver_alloc(&v, 1024);
 	uint32_t written;
@@ -229,8 +239,9 @@ static void beyond_the_end_is_an_io_error(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
 		for (unsigned write = 0; write < 2; write++)
-			assert_int_equal(request(write ? WRITE : READ, cases[i].sector, data, cases[i].bytes, !write,
-			                         &written), cases[i].status);
+			assert_int_equal(request(write ? WRITE : READ, cases[i].sector, data,
+						 cases[i].bytes, !write, &written),
+					 cases[i].status);
 }
 
 static void part_of_a_sector_is_an_io_error(void **state)
@@ -266,8 +277,10 @@ static void a_read_only_disk_stays_as_it_is(void **state)
 static void an_error_of_the_disk_is_told(void **state)
 {
 	uint64_t data = driver_alloc(&v, 2048), status = driver_alloc(&v, 1);
-	struct driver_buffer b[] = {{make_header(READ, 0), 16, false}, {data, 512, true}, {data + 512, 512, true},
-	                            {status, 1, true}};
+	struct driver_buffer b[] = {{make_header(READ, 0), 16, false},
+				    {data, 512, true},
+				    {data + 512, 512, true},
+				    {status, 1, true}};
 	uint32_t written;
 
 	(void)state;
@@ -340,7 +353,8 @@ static void a_header_cut_short_is_an_io_error(void **state)
 		start(which, false);
 		status = driver_alloc(&v, 1);
 		for (uint32_t bytes = 0; bytes < header_bytes(); bytes++) {
-			struct driver_buffer b[] = {{make_header(FLUSH, 0), bytes, false}, {status, 1, true}};
+			struct driver_buffer b[] = {{make_header(FLUSH, 0), bytes, false},
+						    {status, 1, true}};
 
 			driver_post(&v, 0, b, 2);
 			assert_int_equal(run(status, &written), IO_ERROR);
@@ -351,7 +365,8 @@ static void a_header_cut_short_is_an_io_error(void **state)
 
 static void without_a_status_byte_nothing_is_done(void **state)
 {
-	struct driver_buffer b[] = {{make_header(WRITE, 0), 16, false}, {driver_alloc(&v, 512), 512, false}};
+	struct driver_buffer b[] = {{make_header(WRITE, 0), 16, false},
+				    {driver_alloc(&v, 512), 512, false}};
 	uint32_t written;
 	uint16_t head;
 
@@ -372,12 +387,14 @@ static void one_notify_is_bounded_and_polls_go_on(void **state)
 	uint16_t head;
 
 	(void)state;
-	/* 60 requests of 1 MiB, all into the same pages: more than the disk has, but as much work to check */
+	/* 60 requests of 1 MiB, all into the same pages: more than the disk has, but as much work
+	 * to check */
 	disk.backend.bytes = 1u << 30;
 	disk.fail_at = 0;
 	driver_desc(&v, 0, 0, header, 16, DRIVER_NEXT, 1);
 	for (uint16_t i = 1; i < 4; i++)
-		driver_desc(&v, 0, i, 0x20000, 0x50000, DRIVER_NEXT | DRIVER_WRITE, (uint16_t)(i + 1));
+		driver_desc(&v, 0, i, 0x20000, 0x50000, DRIVER_NEXT | DRIVER_WRITE,
+			    (uint16_t)(i + 1));
 	driver_desc(&v, 0, 4, status, 1, DRIVER_WRITE, 0);
 	for (unsigned i = 0; i < 60; i++)
 		driver_offer(&v, 0, 0);
@@ -411,21 +428,21 @@ static void the_configuration_tells_size_and_segments(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(requests_of_every_layout),
-		T(descriptor_boundaries_mean_nothing_to_reads),
-		T(descriptor_boundaries_mean_nothing_to_writes),
-		T(beyond_the_end_is_an_io_error),
-		T(part_of_a_sector_is_an_io_error),
-		T(a_read_only_disk_stays_as_it_is),
-		T(an_error_of_the_disk_is_told),
-		T(flush_reaches_the_disk),
-		T(the_id_is_twenty_bytes),
-		T(the_rest_is_unsupported),
-		T(the_barrier_flag_is_an_old_drivers),
-		T(a_header_cut_short_is_an_io_error),
-		T(without_a_status_byte_nothing_is_done),
-		T(one_notify_is_bounded_and_polls_go_on),
-		T(the_configuration_tells_size_and_segments),
+	    T(requests_of_every_layout),
+	    T(descriptor_boundaries_mean_nothing_to_reads),
+	    T(descriptor_boundaries_mean_nothing_to_writes),
+	    T(beyond_the_end_is_an_io_error),
+	    T(part_of_a_sector_is_an_io_error),
+	    T(a_read_only_disk_stays_as_it_is),
+	    T(an_error_of_the_disk_is_told),
+	    T(flush_reaches_the_disk),
+	    T(the_id_is_twenty_bytes),
+	    T(the_rest_is_unsupported),
+	    T(the_barrier_flag_is_an_old_drivers),
+	    T(a_header_cut_short_is_an_io_error),
+	    T(without_a_status_byte_nothing_is_done),
+	    T(one_notify_is_bounded_and_polls_go_on),
+	    T(the_configuration_tells_size_and_segments),
 	};
 
 	return cmocka_run_group_tests_name("virtio_block", tests, NULL, NULL);

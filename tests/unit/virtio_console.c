@@ -225,7 +225,8 @@ static void typed_early_is_kept_for_the_guest(void **state)
 
 static void input_fills_buffers_in_turn_and_then_stops(void **state)
 {
-	struct driver_buffer b[2] = {{driver_alloc(&v, 4), 4, true}, {driver_alloc(&v, 4), 3, true}};
+	struct driver_buffer b[2] = {{driver_alloc(&v, 4), 4, true},
+				     {driver_alloc(&v, 4), 3, true}};
 	static const uint8_t text[8192] = "abcdefghij";
 	uint32_t written;
 
@@ -272,7 +273,8 @@ static void the_window_has_a_size_that_changes(void **state)
 	assert_int_equal(v.config_changes, 1);
 	v.d->started = false;
 	virtio_console_resize(v.d, 80, 24);
-	assert_int_equal(v.config_changes, 2); /* before the start as well: the guest may be reading it */
+	/* before the start as well: the guest may be reading it */
+	assert_int_equal(v.config_changes, 2);
 	assert_int_equal(virtio_get(v.d->config, 2), 80);
 }
 
@@ -400,22 +402,22 @@ static void entropy_that_runs_out_is_waited_for(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(output_is_complete_when_the_notify_returns),
-		T(output_waits_only_when_the_buffer_is_full),
-		T(output_of_a_trickling_terminal_stays_in_order),
-		T(output_of_one_notify_is_bounded),
-		T(a_reset_drops_what_was_held_but_not_what_was_said),
-		T(nothing_is_served_before_the_start),
-		T(typed_early_is_kept_for_the_guest),
-		T(input_fills_buffers_in_turn_and_then_stops),
-		T(input_takes_no_readable_buffer_for_room),
-		T(the_window_has_a_size_that_changes),
-		T(emergency_writes_need_no_queues),
-		T(emergency_writes_are_dropped_when_nobody_takes_them),
-		T(a_broken_queue_stops_the_console_alone),
-		E(entropy_fills_what_is_writable),
-		E(entropy_of_one_request_is_bounded),
-		E(entropy_that_runs_out_is_waited_for),
+	    T(output_is_complete_when_the_notify_returns),
+	    T(output_waits_only_when_the_buffer_is_full),
+	    T(output_of_a_trickling_terminal_stays_in_order),
+	    T(output_of_one_notify_is_bounded),
+	    T(a_reset_drops_what_was_held_but_not_what_was_said),
+	    T(nothing_is_served_before_the_start),
+	    T(typed_early_is_kept_for_the_guest),
+	    T(input_fills_buffers_in_turn_and_then_stops),
+	    T(input_takes_no_readable_buffer_for_room),
+	    T(the_window_has_a_size_that_changes),
+	    T(emergency_writes_need_no_queues),
+	    T(emergency_writes_are_dropped_when_nobody_takes_them),
+	    T(a_broken_queue_stops_the_console_alone),
+	    E(entropy_fills_what_is_writable),
+	    E(entropy_of_one_request_is_bounded),
+	    E(entropy_that_runs_out_is_waited_for),
 	};
 
 	return cmocka_run_group_tests_name("virtio_console", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/virtio_disk_file.c - disks in files: sizes, locks, snapshots, and what is said of a file that is none.
+ * tests/unit/virtio_disk_file.c - disks in files: sizes, locks, snapshots, and what is said of a
+ * file that is none.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -272,7 +273,8 @@ static void what_is_no_disk_is_named(void **state)
 	assert_refused(false, false, "directory");
 	rmdir(path);
 	assert_int_equal(mkfifo(path, 0644), 0);
-	assert_refused(true, false, "neither a file nor a block device"); /* and it does not wait for a writer */
+	/* and it does not wait for a writer */
+	assert_refused(true, false, "neither a file nor a block device");
 }
 
 static void a_file_we_may_not_write_says_what_may_be_done(void **state)
@@ -303,17 +305,17 @@ static void a_short_line_for_the_error_is_kept_to(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(a_file_is_read_and_written),
-		T(nothing_is_outside_the_disk),
-		T(read_only_means_that),
-		T(a_file_that_shrinks_is_an_error_not_a_crash),
-		T(a_snapshot_remembers_and_forgets),
-		T(a_snapshot_of_a_large_disk_is_small),
-		T(a_snapshot_is_bounded),
-		T(two_machines_do_not_write_one_image),
-		T(what_is_no_disk_is_named),
-		T(a_file_we_may_not_write_says_what_may_be_done),
-		T(a_short_line_for_the_error_is_kept_to),
+	    T(a_file_is_read_and_written),
+	    T(nothing_is_outside_the_disk),
+	    T(read_only_means_that),
+	    T(a_file_that_shrinks_is_an_error_not_a_crash),
+	    T(a_snapshot_remembers_and_forgets),
+	    T(a_snapshot_of_a_large_disk_is_small),
+	    T(a_snapshot_is_bounded),
+	    T(two_machines_do_not_write_one_image),
+	    T(what_is_no_disk_is_named),
+	    T(a_file_we_may_not_write_says_what_may_be_done),
+	    T(a_short_line_for_the_error_is_kept_to),
 	};
 
 	return cmocka_run_group_tests_name("virtio_disk_file", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/virtio_net.c - the network card: headers of all layouts, frames that are too long, too short, or come
- * when nobody waits.
+ * tests/unit/virtio_net.c - the network card: headers of all layouts, frames that are too long, too
+ * short, or come when nobody waits.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -125,7 +125,10 @@ static void the_header_may_have_a_descriptor_of_its_own(void **state)
 	driver_close(&v);
 	start(VIRTIO_2_6_24);
 	at = driver_alloc(&v, 2048);
-	driver_post(&v, RX, (struct driver_buffer[]){{at, 8, true}, {at + 100, 700, true}, {at + 900, 814, true}}, 3);
+	driver_post(
+	    &v, RX,
+	    (struct driver_buffer[]){{at, 8, true}, {at + 100, 700, true}, {at + 900, 814, true}},
+	    3);
 	assert_true(receive(1514));
 	assert_true(answered(RX, &written));
 	assert_int_equal(written, 8 + 1514);
@@ -134,7 +137,10 @@ static void the_header_may_have_a_descriptor_of_its_own(void **state)
 	driver_store(&v, at, "\1\2\3\4\5\6\7\10", 8);
 	make_frame(333);
 	driver_store(&v, at + 100, frame, 333);
-	driver_post(&v, TX, (struct driver_buffer[]){{at, 8, false}, {at + 100, 300, false}, {at + 400, 33, false}}, 3);
+	driver_post(
+	    &v, TX,
+	    (struct driver_buffer[]){{at, 8, false}, {at + 100, 300, false}, {at + 400, 33, false}},
+	    3);
 	virtio_notify(v.d, TX);
 	assert_int_equal(wire.sent, 1);
 	assert_int_equal(wire.bytes, 333);
@@ -195,7 +201,8 @@ static void short_frames_are_filled_up_with_zeroes(void **state)
 
 static void a_buffer_too_small_goes_back_empty(void **state)
 {
-	struct driver_buffer small = {driver_alloc(&v, 128), 109, true}, large = {small.gpa, 110, true};
+	struct driver_buffer small = {driver_alloc(&v, 128), 109, true},
+			     large = {small.gpa, 110, true};
 	uint32_t written;
 
 	(void)state;
@@ -290,16 +297,16 @@ static void the_configuration_has_address_and_link(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(a_frame_comes_behind_the_layouts_header),
-		T(the_header_may_have_a_descriptor_of_its_own),
-		T(frames_that_find_no_buffer_are_dropped),
-		T(long_frames_are_dropped_whole),
-		T(short_frames_are_filled_up_with_zeroes),
-		T(a_buffer_too_small_goes_back_empty),
-		T(what_is_no_frame_is_not_sent),
-		T(one_notify_sends_so_many_and_polls_go_on),
-		T(an_answer_may_come_while_sending),
-		T(the_configuration_has_address_and_link),
+	    T(a_frame_comes_behind_the_layouts_header),
+	    T(the_header_may_have_a_descriptor_of_its_own),
+	    T(frames_that_find_no_buffer_are_dropped),
+	    T(long_frames_are_dropped_whole),
+	    T(short_frames_are_filled_up_with_zeroes),
+	    T(a_buffer_too_small_goes_back_empty),
+	    T(what_is_no_frame_is_not_sent),
+	    T(one_notify_sends_so_many_and_polls_go_on),
+	    T(an_answer_may_come_while_sending),
+	    T(the_configuration_has_address_and_link),
 	};
 
 	return cmocka_run_group_tests_name("virtio_net", tests, NULL, NULL);

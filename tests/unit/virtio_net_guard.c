@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/virtio_net_guard.c - which of a guest's frames reach the network library: what systems send, and
- * nothing in which two lengths disagree.
+ * tests/unit/virtio_net_guard.c - which of a guest's frames reach the network library: what systems
+ * send, and nothing in which two lengths disagree.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,8 @@
 #include "tests/lib/tap.h"
 
 enum { ICMP = 1, TCP = 6, UDP = 17 };
-#define IP 14u       /* where the packet begins */
-#define PAYLOAD 34u  /* what it carries */
+#define IP 14u      /* where the packet begins */
+#define PAYLOAD 34u /* what it carries */
 
 static uint8_t frame[NET_FRAME_MAX + 1];
 
@@ -27,7 +27,10 @@ static void put16(size_t at, unsigned value)
 	frame[at + 1] = (uint8_t)value;
 }
 
-static unsigned get16(size_t at) { return (unsigned)frame[at] << 8 | frame[at + 1]; }
+static unsigned get16(size_t at)
+{
+	return (unsigned)frame[at] << 8 | frame[at + 1];
+}
 
 /* The Internet's checksum over `bytes` (even) from `at`, beginning with `sum`. */
 static unsigned sum16(size_t at, size_t bytes, uint32_t sum)
@@ -129,7 +132,8 @@ static void lengths_that_disagree_do_not_pass(void **state)
 	for (unsigned offset = 0; offset < 16; offset++) {
 		bytes = make(TCP, 10);
 		frame[PAYLOAD + 12] = (uint8_t)(offset << 4);
-		assert_int_equal(net_guard(frame, bytes), offset >= 5 && offset * 4 <= 30 ? bytes : 0);
+		assert_int_equal(net_guard(frame, bytes),
+				 offset >= 5 && offset * 4 <= 30 ? bytes : 0);
 	}
 	assert_int_equal(net_guard(frame, NET_FRAME_MAX + 1), 0);
 }
@@ -165,7 +169,8 @@ static void fragments_options_and_strangers_do_not_pass(void **state)
 	assert_int_equal(net_guard(frame, bytes), 0);
 }
 
-/* CVE-2026-9539: the library's arithmetic on urgent pointers.  It never sees one; the checksum stays good. */
+/* CVE-2026-9539: the library's arithmetic on urgent pointers.  It never sees one; the checksum
+ * stays good. */
 static void urgent_data_become_data_like_others(void **state)
 {
 	(void)state;
@@ -219,13 +224,13 @@ static void random_frames_are_judged_within_their_bytes(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_systems_send_passes_whole),
-		cmocka_unit_test(the_cards_padding_is_cut_off),
-		cmocka_unit_test(what_is_cut_short_does_not_pass),
-		cmocka_unit_test(lengths_that_disagree_do_not_pass),
-		cmocka_unit_test(fragments_options_and_strangers_do_not_pass),
-		cmocka_unit_test(urgent_data_become_data_like_others),
-		cmocka_unit_test(random_frames_are_judged_within_their_bytes),
+	    cmocka_unit_test(what_systems_send_passes_whole),
+	    cmocka_unit_test(the_cards_padding_is_cut_off),
+	    cmocka_unit_test(what_is_cut_short_does_not_pass),
+	    cmocka_unit_test(lengths_that_disagree_do_not_pass),
+	    cmocka_unit_test(fragments_options_and_strangers_do_not_pass),
+	    cmocka_unit_test(urgent_data_become_data_like_others),
+	    cmocka_unit_test(random_frames_are_judged_within_their_bytes),
 	};
 
 	return cmocka_run_group_tests_name("virtio_net_guard", tests, NULL, NULL);

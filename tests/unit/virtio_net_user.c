@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/virtio_net_user.c - the user-mode network: its options; and with the library, a guest's frames that
- * reach this host's sockets and come back.
+ * tests/unit/virtio_net_user.c - the user-mode network: its options; and with the library, a
+ * guest's frames that reach this host's sockets and come back.
  *
  *   1. Options
  *   2. Frames      the little of ARP, IP and UDP that is needed
@@ -36,12 +36,12 @@ static void options_as_people_know_them(void **state)
 		const char *host, *guest;
 		uint16_t host_port, guest_port;
 	} good[] = {
-		{"user,hostfwd=tcp::2222-:22", false, "127.0.0.1", "10.0.2.15", 2222, 22},
-		{"hostfwd=tcp::2222-:22", false, "127.0.0.1", "10.0.2.15", 2222, 22},
-		{"hostfwd=tcp:2222-22", false, "127.0.0.1", "10.0.2.15", 2222, 22},
-		{"hostfwd=::1-:65535", false, "127.0.0.1", "10.0.2.15", 1, 65535},
-		{"hostfwd=udp:0.0.0.0:53-10.0.2.9:5353", true, "0.0.0.0", "10.0.2.9", 53, 5353},
-		{",hostfwd=tcp::80-:8080", false, "127.0.0.1", "10.0.2.15", 80, 8080},
+	    {"user,hostfwd=tcp::2222-:22", false, "127.0.0.1", "10.0.2.15", 2222, 22},
+	    {"hostfwd=tcp::2222-:22", false, "127.0.0.1", "10.0.2.15", 2222, 22},
+	    {"hostfwd=tcp:2222-22", false, "127.0.0.1", "10.0.2.15", 2222, 22},
+	    {"hostfwd=::1-:65535", false, "127.0.0.1", "10.0.2.15", 1, 65535},
+	    {"hostfwd=udp:0.0.0.0:53-10.0.2.9:5353", true, "0.0.0.0", "10.0.2.9", 53, 5353},
+	    {",hostfwd=tcp::80-:8080", false, "127.0.0.1", "10.0.2.15", 80, 8080},
 	};
 	struct net_options o;
 
@@ -60,7 +60,8 @@ static void options_as_people_know_them(void **state)
 	assert_true(net_parse_options(NULL, &o, error, sizeof error) && o.forwards == 0);
 	assert_true(net_parse_options("", &o, error, sizeof error) && o.forwards == 0);
 	assert_true(net_parse_options("user", &o, error, sizeof error) && o.forwards == 0);
-	assert_true(net_parse_options("hostfwd=tcp::1-:2,hostfwd=udp::3-:4", &o, error, sizeof error));
+	assert_true(
+	    net_parse_options("hostfwd=tcp::1-:2,hostfwd=udp::3-:4", &o, error, sizeof error));
 	assert_int_equal(o.forwards, 2);
 	assert_int_equal(o.forward[1].guest_port, 4);
 }
@@ -68,11 +69,28 @@ static void options_as_people_know_them(void **state)
 static void options_that_make_no_sense_are_named(void **state)
 {
 	static const char *const bad[] = {
-		"hostfwd=", "hostfwd=tcp", "hostfwd=tcp:", "hostfwd=tcp::22", "hostfwd=tcp::-:", "hostfwd=tcp::22-",
-		"hostfwd=icmp::1-:1", "hostfwd=tcp::0-:22", "hostfwd=tcp::22-:0", "hostfwd=tcp::65536-:22",
-		"hostfwd=tcp::2x-:22", "hostfwd=tcp:: 22-:22", "hostfwd=tcp::+22-:22", "hostfwd=tcp:nowhere:22-:22",
-		"hostfwd=tcp:1.2.3:22-:22", "hostfwd=tcp::22-1.2.3.4.5:22", "hostfwd=tcp::22-:22-:22",
-		"hostfwd=tcp::99999999999999999999-:22", "hostfwd-tcp:", "model=e1000", "user,user", "user,",
+	    "hostfwd=",
+	    "hostfwd=tcp",
+	    "hostfwd=tcp:",
+	    "hostfwd=tcp::22",
+	    "hostfwd=tcp::-:",
+	    "hostfwd=tcp::22-",
+	    "hostfwd=icmp::1-:1",
+	    "hostfwd=tcp::0-:22",
+	    "hostfwd=tcp::22-:0",
+	    "hostfwd=tcp::65536-:22",
+	    "hostfwd=tcp::2x-:22",
+	    "hostfwd=tcp:: 22-:22",
+	    "hostfwd=tcp::+22-:22",
+	    "hostfwd=tcp:nowhere:22-:22",
+	    "hostfwd=tcp:1.2.3:22-:22",
+	    "hostfwd=tcp::22-1.2.3.4.5:22",
+	    "hostfwd=tcp::22-:22-:22",
+	    "hostfwd=tcp::99999999999999999999-:22",
+	    "hostfwd-tcp:",
+	    "model=e1000",
+	    "user,user",
+	    "user,",
 	};
 	struct net_options o;
 
@@ -119,8 +137,14 @@ static void put32(uint8_t *at, uint32_t value)
 	put16(at + 2, value & 0xFFFF);
 }
 
-static unsigned get16(const uint8_t *at) { return (unsigned)(at[0] << 8 | at[1]); }
-static uint32_t get32(const uint8_t *at) { return (uint32_t)get16(at) << 16 | get16(at + 2); }
+static unsigned get16(const uint8_t *at)
+{
+	return (unsigned)(at[0] << 8 | at[1]);
+}
+static uint32_t get32(const uint8_t *at)
+{
+	return (uint32_t)get16(at) << 16 | get16(at + 2);
+}
 
 /* Ethernet to everybody, so that nobody need be asked for an address. */
 static void put_ethernet(uint8_t *frame, unsigned type)
@@ -144,7 +168,8 @@ static size_t make_arp(uint8_t *frame, unsigned operation, uint32_t from, uint32
 	return 42;
 }
 
-static size_t make_udp(uint8_t *frame, uint32_t to, unsigned from_port, unsigned to_port, const char *text)
+static size_t make_udp(uint8_t *frame, uint32_t to, unsigned from_port, unsigned to_port,
+		       const char *text)
 {
 	size_t bytes = strlen(text);
 	uint32_t sum = 0;
@@ -169,7 +194,8 @@ static size_t make_udp(uint8_t *frame, uint32_t to, unsigned from_port, unsigned
 
 /* ---- 3. The network ------------------------------------------------------------------------- */
 
-/* A guest that remembers the last frame of the kind it waits for, and answers questions for its address. */
+/* A guest that remembers the last frame of the kind it waits for, and answers questions for its
+ * address. */
 struct guest {
 	struct net_backend *net;
 	unsigned type, protocol; /* waits for */
@@ -220,7 +246,8 @@ static void pump(struct guest **guests, unsigned count, const struct guest *whic
 		int timeout = 10;
 
 		for (unsigned i = 0; i < count; i++)
-			used += guests[i]->net->ops->fill(guests[i]->net, fds + used, 66 - used, &timeout);
+			used += guests[i]->net->ops->fill(guests[i]->net, fds + used, 66 - used,
+							  &timeout);
 		assert_in_range(timeout, 0, 10);
 		poll(fds, used, timeout);
 		for (unsigned i = 0; i < count; i++)
@@ -277,7 +304,8 @@ static void exchange_udp(struct guest *g, struct guest **all, unsigned count, co
 		ready = poll(&asked, 1, 100);
 	}
 	assert_int_equal(ready, 1);
-	assert_int_equal(recvfrom(fd, back, sizeof back, 0, (struct sockaddr *)&from, &size), strlen(text));
+	assert_int_equal(recvfrom(fd, back, sizeof back, 0, (struct sockaddr *)&from, &size),
+			 strlen(text));
 	assert_string_equal(back, text);
 	g->got = 0;
 	g->type = IP;
@@ -426,16 +454,16 @@ static void whatever_the_guest_sends_is_survived(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(options_as_people_know_them),
-		cmocka_unit_test(options_that_make_no_sense_are_named),
-		cmocka_unit_test(forwards_are_counted),
-		cmocka_unit_test(the_gateway_answers),
-		cmocka_unit_test(datagrams_reach_this_host_and_come_back),
-		cmocka_unit_test(two_networks_share_a_loop),
-		cmocka_unit_test(a_forwarded_port_reaches_the_guest),
-		cmocka_unit_test(a_port_in_use_is_named),
-		cmocka_unit_test(more_sockets_than_room_take_turns),
-		cmocka_unit_test(whatever_the_guest_sends_is_survived),
+	    cmocka_unit_test(options_as_people_know_them),
+	    cmocka_unit_test(options_that_make_no_sense_are_named),
+	    cmocka_unit_test(forwards_are_counted),
+	    cmocka_unit_test(the_gateway_answers),
+	    cmocka_unit_test(datagrams_reach_this_host_and_come_back),
+	    cmocka_unit_test(two_networks_share_a_loop),
+	    cmocka_unit_test(a_forwarded_port_reaches_the_guest),
+	    cmocka_unit_test(a_port_in_use_is_named),
+	    cmocka_unit_test(more_sockets_than_room_take_turns),
+	    cmocka_unit_test(whatever_the_guest_sends_is_survived),
 	};
 
 	return cmocka_run_group_tests_name("virtio_net_user", tests, NULL, NULL);

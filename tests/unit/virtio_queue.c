@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/virtio_queue.c - split virtqueues: what a driver may do works, what it may not breaks the queue,
- * with the reason, and nothing else.
+ * tests/unit/virtio_queue.c - split virtqueues: what a driver may do works, what it may not breaks
+ * the queue, with the reason, and nothing else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,8 +44,14 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static bool take(void) { return virtqueue_take(q, &v.memory, &chain); }
-static bool give(uint32_t written) { return virtqueue_give(q, &v.memory, &chain, written); }
+static bool take(void)
+{
+	return virtqueue_take(q, &v.memory, &chain);
+}
+static bool give(uint32_t written)
+{
+	return virtqueue_give(q, &v.memory, &chain, written);
+}
 
 /* The queue breaks with a reason that has `word` in it, stays so, and touches nothing. */
 static void assert_breaks(const char *word)
@@ -85,7 +91,8 @@ static void legacy_layouts_are_where_guests_look(void **state)
 static void a_chain_becomes_segments_reads_first(void **state)
 {
 	uint64_t a = driver_alloc(&v, 64), b = driver_alloc(&v, 64), c = driver_alloc(&v, 64);
-	struct driver_buffer buffers[] = {{a, 10, false}, {b, 0, false}, {b, 20, false}, {c, 30, true}};
+	struct driver_buffer buffers[] = {
+	    {a, 10, false}, {b, 0, false}, {b, 20, false}, {c, 30, true}};
 	uint16_t head = driver_post(&v, 0, buffers, 4), got;
 	uint32_t written;
 
@@ -202,8 +209,11 @@ static void buffers_may_cross_pages(void **state)
 static void copies_begin_anywhere_and_end_with_the_chain(void **state)
 {
 	uint64_t at = driver_alloc(&v, 64);
-	struct driver_buffer buffers[] = {{at, 3, false}, {at + 8, 1, false}, {at + 16, 4, false},
-	                                  {at + 32, 2, true}, {at + 40, 3, true}};
+	struct driver_buffer buffers[] = {{at, 3, false},
+					  {at + 8, 1, false},
+					  {at + 16, 4, false},
+					  {at + 32, 2, true},
+					  {at + 40, 3, true}};
 	char back[16] = {0};
 
 	(void)state;
@@ -240,7 +250,8 @@ static uint64_t indirect(unsigned entries, uint32_t bytes, uint16_t flags)
 			uint64_t gpa;
 			uint32_t count;
 			uint16_t flags, next;
-		} d = {0x30000, 16, (uint16_t)(i + 1 < entries ? DRIVER_NEXT : DRIVER_WRITE), (uint16_t)(i + 1)};
+		} d = {0x30000, 16, (uint16_t)(i + 1 < entries ? DRIVER_NEXT : DRIVER_WRITE),
+		       (uint16_t)(i + 1)};
 
 		driver_store(&v, table + 16 * i, &d, sizeof d);
 	}
@@ -251,7 +262,8 @@ static uint64_t indirect(unsigned entries, uint32_t bytes, uint16_t flags)
 static void an_indirect_table_is_a_chain(void **state)
 {
 	(void)state;
-	indirect(20, 320, DRIVER_INDIRECT); /* longer than the ring: legal since it is ours to bound */
+	/* longer than the ring: legal since it is ours to bound */
+	indirect(20, 320, DRIVER_INDIRECT);
 	assert_true(take());
 	assert_int_equal(chain.reads, 19);
 	assert_int_equal(chain.writes, 1);
@@ -568,46 +580,46 @@ static void what_was_checked_is_what_is_used(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		T(legacy_layouts_are_where_guests_look),
-		T(a_chain_becomes_segments_reads_first),
-		T(more_than_was_writable_is_never_reported),
-		T(indices_run_past_65535),
-		T(a_full_ring_is_taken_whole),
-		T(what_is_put_back_is_taken_again),
-		T(interrupts_are_not_wanted_while_the_flag_says_so),
-		T(buffers_may_cross_pages),
-		T(copies_begin_anywhere_and_end_with_the_chain),
-		T(an_indirect_table_is_a_chain),
-		T(the_write_flag_of_a_table_means_nothing),
-		T(a_table_may_follow_plain_descriptors),
-		T(a_table_that_was_not_negotiated_breaks),
-		T(a_table_of_odd_length_breaks),
-		T(an_empty_table_breaks),
-		T(a_table_outside_memory_breaks),
-		T(a_table_with_a_successor_breaks),
-		T(a_table_in_a_table_breaks),
-		T(a_table_entry_out_of_range_breaks),
-		T(a_circle_in_a_table_breaks),
-		T(a_table_that_is_the_ring_itself_is_only_a_table),
-		T(a_head_out_of_range_breaks),
-		T(a_next_out_of_range_breaks),
-		T(a_circle_of_one_breaks),
-		T(a_circle_of_empty_buffers_breaks),
-		T(an_index_that_runs_ahead_breaks),
-		T(an_index_that_goes_back_breaks),
-		T(a_read_after_a_write_breaks),
-		T(a_buffer_past_the_end_breaks),
-		T(a_buffer_that_ends_with_memory_works),
-		T(a_buffer_that_wraps_around_breaks),
-		T(a_buffer_of_4_gib_breaks),
-		T(a_bad_size_breaks),
-		T(rings_off_their_alignment_break),
-		T(rings_outside_memory_break),
-		T(a_queue_that_is_not_set_up_has_nothing),
-		T(a_reset_mends_a_broken_queue),
-		T(long_chains_are_bounded),
-		T(large_chains_are_bounded),
-		T(what_was_checked_is_what_is_used),
+	    T(legacy_layouts_are_where_guests_look),
+	    T(a_chain_becomes_segments_reads_first),
+	    T(more_than_was_writable_is_never_reported),
+	    T(indices_run_past_65535),
+	    T(a_full_ring_is_taken_whole),
+	    T(what_is_put_back_is_taken_again),
+	    T(interrupts_are_not_wanted_while_the_flag_says_so),
+	    T(buffers_may_cross_pages),
+	    T(copies_begin_anywhere_and_end_with_the_chain),
+	    T(an_indirect_table_is_a_chain),
+	    T(the_write_flag_of_a_table_means_nothing),
+	    T(a_table_may_follow_plain_descriptors),
+	    T(a_table_that_was_not_negotiated_breaks),
+	    T(a_table_of_odd_length_breaks),
+	    T(an_empty_table_breaks),
+	    T(a_table_outside_memory_breaks),
+	    T(a_table_with_a_successor_breaks),
+	    T(a_table_in_a_table_breaks),
+	    T(a_table_entry_out_of_range_breaks),
+	    T(a_circle_in_a_table_breaks),
+	    T(a_table_that_is_the_ring_itself_is_only_a_table),
+	    T(a_head_out_of_range_breaks),
+	    T(a_next_out_of_range_breaks),
+	    T(a_circle_of_one_breaks),
+	    T(a_circle_of_empty_buffers_breaks),
+	    T(an_index_that_runs_ahead_breaks),
+	    T(an_index_that_goes_back_breaks),
+	    T(a_read_after_a_write_breaks),
+	    T(a_buffer_past_the_end_breaks),
+	    T(a_buffer_that_ends_with_memory_works),
+	    T(a_buffer_that_wraps_around_breaks),
+	    T(a_buffer_of_4_gib_breaks),
+	    T(a_bad_size_breaks),
+	    T(rings_off_their_alignment_break),
+	    T(rings_outside_memory_break),
+	    T(a_queue_that_is_not_set_up_has_nothing),
+	    T(a_reset_mends_a_broken_queue),
+	    T(long_chains_are_bounded),
+	    T(large_chains_are_bounded),
+	    T(what_was_checked_is_what_is_used),
 	};
 
 	return cmocka_run_group_tests_name("virtio_queue", tests, NULL, NULL);
