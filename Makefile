@@ -51,7 +51,7 @@ VM_SRC   := $(filter-out machine/virtio/$(if $(SLIRP),net_user_none.c,net_user.c
 LIBS     += $(SLIRP)
 CLI_SRC  := $(wildcard cli/*.c)
 LIB_SRC  := $(wildcard tests/lib/*.c tests/lib/*.S)
-TEST_SRC := $(wildcard tests/unit/*.c tests/access/*.c tests/differential/*.c tests/guests/*.c tests/cli/*.c)
+TEST_SRC := $(wildcard tests/unit/*.c tests/access/*.c tests/differential/*.c tests/guests/*.c tests/cli/*.c tests/fuzz/*.c)
 TEST_SH  := $(filter-out tests/lib/%,$(wildcard tests/*/*.sh))
 BENCH_SRC := $(wildcard bench/*.c)
 
@@ -167,6 +167,23 @@ test: all $(TEST_BIN) $(if $(SAN),,san-tests)
 	+@BUILD=$(BUILD) CC='$(CC)' MAKE='$(MAKE)' tools/runtests -t 1500 $(if $(T),-T '$(T)') \
 		$(TEST_BIN) $(TEST_SH) $(if $(SAN),,$(SAN_BIN) $(VALGRIND))
 
+# libFuzzer needs clang.  T=TARGET (tests/fuzz/TARGET.c), SECONDS=, FUZZ_ARGS= more of libFuzzer's own options.  What is
+# found to be new goes to $(BUILD)/fuzz/corpus/; what crashes, to $(BUILD)/fuzz/.
+SECONDS   ?= 60
+FUZZ      := $(BUILD)/fuzz
+FUZZ_NAME := $(or $(T),lguest)
+FUZZ_LIB  := $(filter-out tests/lib/lguest%,$(wildcard tests/lib/lg*.c))
+FUZZ_SAN  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-conversion
+$(FUZZ)/run/%: $(call obj,tests/fuzz/%.c $(FUZZ_LIB)) $(BUILD)/libvm.a $(BUILD)/libumbra.a
+	$(call say,LINK,$@) mkdir -p $(@D); $(CC) $(CFLAGS) $(SANFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
+.PHONY: fuzz
+fuzz:
+	+@$(MAKE) --no-print-directory SAN=1 CC=clang BUILD=$(FUZZ) CFLAGS='-O2 -g' SANFLAGS='$(FUZZ_SAN)' FUZZ=$(FUZZ) \
+		$(FUZZ)/run/$(FUZZ_NAME)
+	@mkdir -p $(FUZZ)/corpus/$(FUZZ_NAME)
+	$(FUZZ)/run/$(FUZZ_NAME) -max_total_time=$(SECONDS) -max_len=8192 -rss_limit_mb=1024 -timeout=60 -print_final_stats=1 \
+		-artifact_prefix=$(FUZZ)/ $(FUZZ_ARGS) $(FUZZ)/corpus/$(FUZZ_NAME) tests/fuzz/corpus/$(FUZZ_NAME)
+
 # ---- 6. Installing -------------------------------------------------------------------------------
 
 LIBDIR := $(DESTDIR)$(PREFIX)/lib
@@ -200,6 +217,7 @@ help:
 	@echo 'make run        boot Debian'\''s stock i386 kernel to a shell (what ./run does)'
 	@echo '                KERNEL=, INITRD= other files; MEMORY=MiB; APPEND=, ARGS= more words'
 	@echo 'make test       all tests (what ./check does); T=PATTERN those whose names match'
+	@echo 'make fuzz       libFuzzer on tests/fuzz/T.c (lguest) for SECONDS (60); needs clang'
 	@echo 'make bench      the core in operations a second, guests beside QEMU and Bochs; QUICK=1'
 	@echo 'make book       the code as a story: $(BUILD)/book.html'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=; make uninstall'

@@ -52,7 +52,8 @@ static struct page find_page(struct cpu *c, uint32_t linear, bool user, unsigned
 	if (result != UM_OK)
 		result = um_demand_page(c->um, linear, access | (user ? UM_USER : 0u), &map);
 
-	uint8_t *host = (uint8_t *)(uintptr_t)(map.hfn << UM_PAGE_SHIFT) + linear % UM_PAGE_SIZE;
+	/* As a number: there is no page behind a fault. */
+	uint8_t *host = (uint8_t *)(uintptr_t)((map.hfn << UM_PAGE_SHIFT) + linear % UM_PAGE_SIZE);
 	switch (result) {
 	case UM_OK:
 		fill_tlb(c, linear, user, &map, host);
