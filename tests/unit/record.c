@@ -254,7 +254,7 @@ static struct recording small_recording(void)
 {
 	struct run r;
 
-	return record(&r, &(struct how){ UM_LEARN_TOLD, UM_OPT_ALL, 5, 300, 0 });
+	return record(&r, &(struct how){ UM_LEARN_TOLD, UM_OPT_ALL, 6, 300, 0 });
 }
 
 /* Change the first field of the n-th item of a kind; where it was. */
