@@ -137,7 +137,22 @@ host=$(awk '/^MemTotal/ { print int($2 / 1024) + 1024 }' /proc/meminfo)
 refused 4 'memory size' '1 GiB more than the host has' -- run "$work/elf" -m "$host"
 refused 2 'only one processor' 'two processors' -- run "$work/elf" -smp 2
 refused 2 'only i686' 'another processor' -- run "$work/elf" -cpu qemu64
-refused 2 'only pc' 'another machine' -- run "$work/elf" -machine q35
+refused 2 'pc or lguest' 'another machine' -- run "$work/elf" -machine q35
+refused 2 'a family is' 'a family of lguest that is none' -- run "$work/elf" -machine lguest,family=Z
+refused 2 'unknown property' 'a machine with a property that it has not' -- run "$work/elf" -machine pc,family=B
+refused 2 'no disks' 'a disk for the PC' -- run "$work/elf" -machine pc -hda "$work/elf"
+refused 4 'has no disks' 'a disk for an image of the PC' -- run "$work/multiboot" -hda "$work/elf"
+refused 2 'make none' 'hypercalls of the PC' -- run "$work/elf" -machine pc -hypercalls
+refused 2 'file=FILE' 'a drive without a file' -- run "$work/elf" -machine lguest -drive readonly=on
+refused 2 'on or off' 'a drive that is read-only perhaps' -- run "$work/elf" -machine lguest -drive file=a,readonly=maybe
+refused 2 'unknown property' 'a drive with an unknown property' -- run "$work/elf" -machine lguest -drive file=a,colour=red
+refused 2 'at most 8' 'nine disks' -- run "$work/elf" -machine lguest -hda a -hda a -hda a -hda a -hda a -hda a -hda a -hda a -hda a
+refused 4 'No such file' 'a disk that is not there' -- run "$work/elf" -machine lguest -hda "$work/missing"
+refused 4 'directory' 'a folder for a disk' -- run "$work/elf" -machine lguest -hda "$work"
+refused 2 'user' 'a network that is none' -- run "$work/elf" -machine lguest -nic tap
+refused 4 'hostfwd' 'a forwarded port that is none' -- run "$work/elf" -machine lguest -nic user,hostfwd=tcp::x-:22
+refused 4 'not -module' 'modules for an lguest guest' -- run "$work/elf" -machine lguest -module a
+refused 4 'not' 'a multiboot image as an lguest guest' -- run "$work/multiboot" -machine lguest
 refused 2 'isa-debug-exit' 'another device' -- run "$work/elf" -device e1000
 refused 2 'bad iobase' 'a debug port out of range' -- run "$work/elf" -device isa-debug-exit,iobase=0x10000
 refused 2 'unknown item' 'an unknown log item' -- run "$work/elf" -d int,everything

@@ -22,8 +22,8 @@ nowhere=UMBRA_MIRROR=http://127.0.0.1:1/debian
 
 plan 11
 run_guest hello UMBRA_CACHE="$tmp/none" $nowhere
-check "without a network the built-in guest runs" ended hello 0
-check "... and that is said" has 'built-in guest' "$tmp/hello"
+check "without a network the paravirtual guest runs" ended hello 0
+check "... and that is said" has 'built-in paravirtual guest' "$tmp/hello"
 check "... and it checks itself" before "$tmp/hello" '^BOOT-OK [0-9]' '^SELF-CHECK ok'
 
 run_guest garbage KERNEL="$0" INITRD="$0"
