@@ -29,6 +29,8 @@ struct lguest_board {
 	bool owned;                /* by the transport: it frees them */
 	struct device_page *page;
 	struct virtio_pci *pci;
+	uint16_t columns, rows;    /* of the terminal, as the guest was told */
+	uint64_t next_look;        /* when to ask the terminal again, ns */
 };
 
 /* ---- 1. Memory ------------------------------------------------------------------------------ */
@@ -81,6 +83,22 @@ static bool refuse_memory(struct guest_error *error)
 {
 	snprintf(error->text, sizeof error->text, "the host has no memory for the devices");
 	return false;
+}
+
+#define LOOK_NS 250000000u /* between two looks at the terminal's size */
+
+static void follow_terminal(struct vm *vm)
+{
+	struct lguest_board *b = vm->lguest;
+	uint16_t columns, rows;
+	if (vm->now < b->next_look)
+		return;
+	b->next_look = vm->now + LOOK_NS;
+	if (!console_size(&vm->console, &columns, &rows) || (columns == b->columns && rows == b->rows))
+		return;
+	b->columns = columns;
+	b->rows = rows;
+	virtio_console_resize(b->console, columns, rows);
 }
 
 static bool keep(struct lguest_board *b, struct virtio_device *d, struct guest_error *error)
@@ -378,6 +396,8 @@ static uint64_t deadline(struct vm *vm)
 static void poll_board(struct vm *vm)
 {
 	struct lguest_board *b = vm->lguest;
+	if (b->owned)
+		follow_terminal(vm);
 	if (b->page)
 		device_page_poll(b->page);
 	if (b->pci)

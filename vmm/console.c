@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -132,6 +133,16 @@ void vm_console_flush(struct vm *vm)
 {
 	vm->board->flush(vm);
 	console_flush(&vm->console);
+}
+
+bool console_size(const struct console *console, uint16_t *columns, uint16_t *rows)
+{
+	struct winsize size;
+	if (console->fd.out < 0 || ioctl(console->fd.out, TIOCGWINSZ, &size) < 0)
+		return false;
+	*columns = size.ws_col;
+	*rows = size.ws_row;
+	return size.ws_col && size.ws_row;
 }
 
 /* ---- 3. Input ------------------------------------------------------------------------------- */

@@ -123,6 +123,8 @@ void console_flush(struct console *console);
 void console_drain(struct console *console, int patience_ms);
 /* Read what is there, let the filter see it, give the guest what it takes. */
 void console_pump(struct vm *vm);
+/* The window's size where the console is a terminal. */
+bool console_size(const struct console *console, uint16_t *columns, uint16_t *rows);
 bool console_listens(const struct console *console); /* more input may come */
 
 /* ---- log.c ---------------------------------------------------------------------------------- */
