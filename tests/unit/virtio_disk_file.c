@@ -18,7 +18,7 @@
 
 #include "machine/virtio/internal.h"
 
-#define SIZE (40u * 512)
+#define SIZE (41u * 512) /* the last page is not whole */
 
 static char folder[] = "/tmp/umbra-disk-XXXXXX", path[64];
 static char error[256];

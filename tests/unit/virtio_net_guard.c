@@ -123,6 +123,21 @@ static void lengths_that_disagree_do_not_pass(void **state)
 		bytes = make(UDP, 10);
 		put16(IP + 2, total);
 		assert_int_equal(net_guard(frame, bytes), total == 38 ? 52 : 0);
+		bytes = make(TCP, 10);
+		put16(IP + 2, total);
+		assert_int_equal(net_guard(frame, bytes),
+				 total >= 40 && total <= 50 ? 14 + total : 0);
+		bytes = make(ICMP, 10);
+		put16(IP + 2, total);
+		assert_int_equal(net_guard(frame, bytes),
+				 total >= 28 && total <= 38 ? 14 + total : 0);
+	}
+	for (unsigned length = 0; length < 20; length++) {
+		bytes = make(UDP, 10);
+		put16(IP + 2, 20 + length);
+		put16(PAYLOAD + 4, length);
+		assert_int_equal(net_guard(frame, bytes),
+				 length >= 8 && length <= 18 ? 34 + length : 0);
 	}
 	for (unsigned length = 0; length < 70000; length += length < 100 ? 1 : 997) {
 		bytes = make(UDP, 10);
