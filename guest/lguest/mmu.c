@@ -8,10 +8,11 @@
  *   4. Changes          SET_PTE, SET_PMD/SET_PGD
  *   5. Flushes, the stack
  *
- * A guest is silent about some of its writes while it boots: families B to E until their first NEW_PGTABLE, F
- * and G until they load a table that is neither of the two that Linux boots on.  So long its tables are
- * write-protected and every write is seen; then the core is told, and what the guest does to address spaces
- * that are not active without a word (family B) is found when they are switched to.
+ * A guest is silent about some of its writes while it boots: families B and C until their first NEW_PGTABLE, the
+ * later ones until they load a table that is neither of the two that Linux boots on (releases of D and E
+ * differ; being told late costs time only).  So long its tables are write-protected and every write is seen;
+ * then the core is told, and what the guest does to address spaces that are not active without a word (family
+ * B) is found when they are switched to.
  */
 #include "guest/lguest/internal.h"
 
@@ -54,7 +55,7 @@ static bool has_seen(const struct lguest *lg, uint32_t top)
 /* Will the guest tell from now on, with `top` in force? */
 static bool begins_to_tell(struct lguest *lg, uint32_t top)
 {
-	unsigned silent = lg->family >= LGUEST_F ? NEW_SILENT_ROOTS : OLD_SILENT_ROOTS;
+	unsigned silent = lg->family >= LGUEST_D ? NEW_SILENT_ROOTS : OLD_SILENT_ROOTS;
 
 	if (has_seen(lg, top))
 		return false;
