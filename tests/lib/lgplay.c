@@ -180,7 +180,7 @@ static void arguments(struct input *i, uint32_t number, uint32_t arg[4])
 	case 13:
 	case 15:
 		arg[0] = play_directory(i);
-		arg[1] = take8(i) & 0x80 ? take8(i) << 2 | (take8(i) & 7u) : (uint32_t)LGBOX_USER_VA >> 22;
+		arg[1] = take8(i) & 0x80 ? (uint32_t)take8(i) << 2 | (take8(i) & 7u) : (uint32_t)LGBOX_USER_VA >> 22;
 		break;
 	case 17:
 		notify_arguments(i, arg);
