@@ -99,18 +99,22 @@ noirq_start:
 	movl	%eax, %ss:lguest_data
 	popl	%eax
 	iret
-	# For a test: the protected range, long enough for an interrupt to come meanwhile.  ECX:EBX is the
-	# time to leave.
+	# For a test: the protected range, long enough for an interrupt to come meanwhile.  The argument
+	# is the time to leave, the result how many timer interrupts came.
 	.globl	noirq_wait
 noirq_wait:
 	pushl	%ebx
-	movl	8(%esp), %ebx
-	movl	12(%esp), %ecx
+	pushl	%esi
+	movl	irq_count, %esi
+	movl	12(%esp), %ebx
+	movl	16(%esp), %ecx
 1:	rdtsc
 	cmpl	%ebx, %eax
 	sbbl	%ecx, %edx
 	jb	1b
 	movl	irq_count, %eax
+	subl	%esi, %eax
+	popl	%esi
 	popl	%ebx
 	ret
 noirq_end:

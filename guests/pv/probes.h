@@ -49,7 +49,7 @@ port_probe k_out8_imm, k_out16_imm, k_out32_imm, k_out8_dx, k_out16_dx, k_out32_
 uint32_t k_popf(uint32_t flags);
 uint32_t k_lar(uint32_t selector);
 void k_on_stack(void (*function)(void), uint32_t esp);
-uint32_t noirq_wait(uint64_t tsc); /* timer interrupts so far, at that time */
+uint32_t noirq_wait(uint64_t tsc); /* timer interrupts until then */
 
 #define NO_FAULT 0xFFFFFFFFu
 /* One access of ring 1: the error code of its page fault, or NO_FAULT. */

@@ -196,7 +196,7 @@ static void test_interrupt_order(void)
 	irq_off();
 	timer_set(100000);
 	for (uint64_t end = read_tsc() + 10000000; read_tsc() < end;)
-		;
+		call(CALL_FLUSH_ASYNC, 0, 0, 0);
 	count = irq_count[IRQ_TIMER];
 	irq_order_used = 0;
 	check_request(BLOCK_READ, 0, back, SECTOR, BLOCK_OK);

@@ -74,10 +74,10 @@ static void test_replaced(void)
 	timer_set(4000u * MILLISECOND);
 	timer_set(MILLISECOND);
 	CHECK(wait_irq(IRQ_TIMER, before + 1));
-	timer_set(MILLISECOND);
-	timer_set(30 * MILLISECOND);
+	timer_set(20 * MILLISECOND); /* a busy host takes its time between the two */
+	timer_set(40 * MILLISECOND);
 	irq_on();
-	wait_until(tsc_after(6));
+	wait_until(tsc_after(25));
 	CHECK_EQUAL(timer_count(), before + 1);
 	irq_off();
 	CHECK(wait_irq(IRQ_TIMER, before + 2));
@@ -90,10 +90,10 @@ static void test_cancelled(void)
 
 	quiet();
 	before = timer_count();
-	timer_set(2 * MILLISECOND);
+	timer_set(20 * MILLISECOND);
 	timer_set(0);
 	irq_on();
-	wait_until(tsc_after(8));
+	wait_until(tsc_after(25));
 	call(CALL_FLUSH_ASYNC, 0, 0, 0);
 	irq_off();
 	CHECK_EQUAL(timer_count(), before);
@@ -267,7 +267,7 @@ static void test_protected(void)
 	before = timer_count();
 	timer_set(MILLISECOND);
 	irq_on();
-	CHECK_EQUAL(noirq_wait(tsc_after(5)), before);
+	CHECK_EQUAL(noirq_wait(tsc_after(5)), 0);
 	CHECK(wait_irq(IRQ_TIMER, before + 1));
 }
 
