@@ -45,8 +45,8 @@ filled() { # the disk fills up under the guest
 }
 cut_of() { dd if="$tmp/rec" bs=1 count="$1" 2>/dev/null >"$tmp/cut"; }
 killed() { # umbra is killed: what is written so far replays
-	timeout 100 "$umbra" run -m 16 -kernel "$hello" -serial null -record "$tmp/killed" \
-		-no-opt tlb </dev/null 2>/dev/null &
+	# Without timeout(1): it is the program itself that must die.
+	"$umbra" run -m 16 -kernel "$hello" -serial null -record "$tmp/killed" -no-opt tlb </dev/null 2>/dev/null &
 	child=$!
 	for i in $(seq 1 300); do
 		[ -s "$tmp/killed" ] && break
