@@ -94,7 +94,7 @@ GUEST_CC    ?= $(CC)
 GUEST_FLAGS := -m32 -march=i686 -O2 -std=gnu11 $(WARN) -ffreestanding -fno-pic -fno-pie \
                -fno-stack-protector -fno-asynchronous-unwind-tables -fno-builtin -mgeneral-regs-only \
                -fcf-protection=none -I. -MMD -MP
-GUEST_LIB   := guests/common/start.S guests/common/entry.S guests/common/trap.c guests/common/console.c
+GUEST_LIB   := guests/common/start.S guests/common/entry.S guests/common/trap.c guests/common/console.c guests/common/text.c
 GUEST_BAD   := $(basename $(wildcard guests/bad/*.S guests/bad/*.c))
 GUESTS      := $(addprefix $(BUILD)/,guests/hello guests/access $(GUEST_BAD))
 GUEST_PV    := $(BUILD)/guests/pv.elf
@@ -117,7 +117,7 @@ $(GUESTS): guests/common/guest.ld
 
 # The paravirtual one is linked at its own addresses; its first C runs before there are page tables.
 $(BUILD)/guests/obj/guests/pv/early.o: GUEST_FLAGS += -fpie
-$(GUEST_PV): $(call guestobj,$(wildcard guests/pv/*.c guests/pv/*.S)) guests/pv/pv.ld
+$(GUEST_PV): $(call guestobj,guests/common/text.c $(wildcard guests/pv/*.c guests/pv/*.S)) guests/pv/pv.ld
 	$(call say,GUESTLD,$@) mkdir -p $(@D); $(GUEST_CC) $(subst guests/common/guest.ld,guests/pv/pv.ld,$(GUEST_LINK)) \
 		-o $@ $(filter %.o,$^)
 

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guests/common/text.h"
+
 /* ---- 1. Ports and registers ----------------------------------------------------------------- */
 
 static inline void out8(uint16_t port, uint8_t value)
@@ -108,9 +110,6 @@ uint32_t memory_top(const struct multiboot *info);
 /* ---- 3. Console ----------------------------------------------------------------------------- */
 
 void console_start(void);
-void put(char c);
-/* %s %c %d %u %x with width and leading zero; nothing else. */
-void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- 4. Traps ------------------------------------------------------------------------------- */
 
@@ -136,10 +135,5 @@ _Noreturn void power_off(void);
 /* isa-debug-exit, where there is one; otherwise power_off(). */
 _Noreturn void debug_exit(uint8_t status);
 
-/* The compiler may call these. */
-void *memset(void *to, int value, size_t bytes);
-void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
-int memcmp(const void *a, const void *b, size_t bytes);
-size_t strlen(const char *s);
 
 #endif

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "guests/common/text.h"
 #include "guests/pv/family.h"
 #include "guests/pv/selectors.h"
 
@@ -70,9 +71,6 @@ _Noreturn void shut_down(const char *text, unsigned reason);
 
 /* ---- console.c ------------------------------------------------------------------------------ */
 
-void put(char c);
-/* %s %c %d %u %x with width and leading zero; nothing else. */
-void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void flush_print(void);
 const char *command_line(void);
 /* Does the command line have `name` or name=..., and what comes behind the =? */
@@ -81,11 +79,6 @@ uint32_t word_number(const char *name, uint32_t otherwise);
 /* Is `name` an element of the comma-separated list? */
 bool in_list(const char *list, const char *name);
 
-/* The compiler may call these. */
-void *memset(void *to, int value, size_t bytes);
-void *memcpy(void *restrict to, const void *restrict from, size_t bytes);
-int memcmp(const void *a, const void *b, size_t bytes);
-size_t strlen(const char *s);
 
 /* ---- trap.c --------------------------------------------------------------------------------- */
 
