@@ -99,6 +99,7 @@ static const struct name opt_names[] = {
 	{ "share", UM_OPT_SHARE, 0, "share shadow tables between address spaces" },
 	{ "install-ahead", UM_OPT_INSTALL_AHEAD, 0, "build an entry when the guest writes its own" },
 	{ "lazy-flush", UM_OPT_LAZY_FLUSH, 0, "flush by generation" },
+	{ "revalidate", UM_OPT_REVALIDATE, 0, "told: compare tables at a switch, not at the next faults" },
 	{ "blocks", 0, CPU_OPT_BLOCKS, "keep decoded code" },
 	{ "chain", 0, CPU_OPT_CHAIN, "go from block to block without a look-up" },
 	{ "fuse", 0, CPU_OPT_FUSE, "join compare and branch" },

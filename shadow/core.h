@@ -46,6 +46,9 @@ enum {
 	CHANCES_MAX = 32,
 	/* Guest tables out of step at a time: what a root switch has to bring back. */
 	UNSYNC_MAX = 32,
+	/* Entries compared at a switch in told mode, so that large processes that switch all the time pay
+	 * for what they use: the other tables are entered anew, each by a fault. */
+	REVALIDATED_MAX = 256,
 	/* Tracked writes to a leaf table before it is left to itself. */
 	UNSYNC_WRITES = 3,
 	/* Tracked writes to an idle root before it is taken for recycled memory. */
@@ -389,6 +392,7 @@ void forget_unsync(struct um *um, um_gfn gfn);
 void told_linked(struct um *um, unsigned index, const struct table *child);
 bool told_in_step(const struct um *um, unsigned index, const struct table *child);
 void drop_user_half(struct um *um, struct table *root);
+void revalidate_user_half(struct um *um, struct table *root);
 void told_reset(struct um *um);
 
 /* look.c */

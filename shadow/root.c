@@ -94,7 +94,7 @@ static bool find_root(struct um *um)
 		return false;
 	/* Told mode: the guest need not have told what it did to it meanwhile (R7). */
 	if (um->learn == UM_LEARN_TOLD && (um->mode & UM_MODE_PAGING))
-		drop_user_half(um, t);
+		revalidate_user_half(um, t);
 	use_root(um, t);
 	return true;
 }

@@ -8,8 +8,8 @@
  *   4. um_set_pde, um_set_user_end
  *
  * The kernel half of every root is kept up to date by telling.  The user half of a root that is not
- * current need not be (R7, D9): its upper entries are dropped when it is switched to, and a table
- * that is entered again is first compared with guest memory, entry by entry.
+ * current need not be (R7, D9): when it is switched to, its tables are compared with guest memory,
+ * entry by entry, or their upper entries dropped; a table that is entered again is compared then.
  */
 #include "core.h"
 
@@ -33,6 +33,30 @@ void drop_user_half(struct um *um, struct table *root)
 	for (unsigned i = 0; i < slots; i++)
 		if (root->spte[i] & SPTE_PRESENT)
 			unlink_slot(um, root, i);
+}
+
+/* A process that comes back wants most of its tables again: comparing them with guest memory costs less
+ * than the faults that would lead to the same comparison, one for each.  Two levels only: what hangs deeper
+ * is not looked at. */
+void revalidate_user_half(struct um *um, struct table *root)
+{
+	unsigned slots = user_slots(um), left = REVALIDATED_MAX;
+
+	if (!(um->options & UM_OPT_REVALIDATE) || top_level(um) != 1)
+		left = 0;
+	for (unsigned i = 0; i < slots; i++) {
+		struct table *child;
+
+		if (!(root->spte[i] & SPTE_PRESENT))
+			continue;
+		child = child_of(um, root->spte[i]);
+		if (child->present >= left) {
+			unlink_slot(um, root, i);
+		} else if (!sync_entry(um, root, i)) {
+			left -= child->present + 1u;
+			sync_table(um, child);
+		}
+	}
 }
 
 /* Has this table been kept up to date, so that another root may enter it at `index` as it is? */

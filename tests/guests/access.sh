@@ -31,7 +31,7 @@ on_qemu() {
 plan 14
 check "as it is" on_umbra
 check "with every optimisation off" on_umbra -opt none
-for option in prefetch unsync share install-ahead lazy-flush blocks chain fuse tlb strings flat; do
+for option in prefetch unsync share install-ahead lazy-flush revalidate blocks chain fuse tlb strings flat; do
 	[ -z "${TEST_QUICK-}" ] || { skip "with only $option" "quick"; continue; }
 	check "with only $option" on_umbra -opt "$option"
 done

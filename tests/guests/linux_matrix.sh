@@ -30,7 +30,7 @@ gets_there() {
 		hasnt 'BUG\|WARNING\|Oops\|Call Trace' "$tmp/$1"
 }
 
-shadow='prefetch unsync share install-ahead lazy-flush'
+shadow='prefetch unsync share install-ahead lazy-flush revalidate'
 processor='chain fuse strings flat'
 slow=${UMBRA_SLOW:+1}
 plan $((slow ? 27 : 6))

@@ -376,6 +376,7 @@ RUN(told_only_share, TOLD, UM_OPT_SHARE, 64, 4, 0, 64)
 RUN(told_only_install_ahead, TOLD, UM_OPT_INSTALL_AHEAD, 64, 4, 0, 64)
 RUN(told_only_prefetch, TOLD, UM_OPT_PREFETCH, 64, 4, 0, 64)
 RUN(told_only_lazy_flush, TOLD, UM_OPT_LAZY_FLUSH, 64, 4, 0, 64)
+RUN(told_only_revalidate, TOLD, UM_OPT_REVALIDATE, 64, 4, 0, 64)
 RUN(told_smallest_budget, TOLD, UM_OPT_ALL, UM_MIN_TABLES, 1, 0, 16)
 RUN(told_failing_allocations, TOLD, UM_OPT_ALL, 24, 4, 3, 16)
 
@@ -390,7 +391,7 @@ int main(void)
 		cmocka_unit_test(tracked_most_allocations_fail), cmocka_unit_test(tracked_audit_after_every_step),
 		cmocka_unit_test(told_all_on), cmocka_unit_test(told_all_off), cmocka_unit_test(told_only_share),
 		cmocka_unit_test(told_only_install_ahead), cmocka_unit_test(told_only_prefetch),
-		cmocka_unit_test(told_only_lazy_flush), cmocka_unit_test(told_smallest_budget),
+		cmocka_unit_test(told_only_revalidate), cmocka_unit_test(told_only_lazy_flush), cmocka_unit_test(told_smallest_budget),
 		cmocka_unit_test(told_failing_allocations),
 	};
 
