@@ -287,8 +287,8 @@ static uint32_t stack_word(struct lgrig *rig, unsigned n)
 {
 	uint32_t word = 0, at = rig->cpu->gpr[CPU_ESP] + 4 * n;
 
-	if (cpu_peek(rig->cpu, at, &word, 4) != 4)
-		fail_msg("the handler's stack is not there");
+	/* Wild code may have jumped there without a frame: zeroes. */
+	(void)cpu_peek(rig->cpu, at, &word, 4);
 	return word;
 }
 
