@@ -29,7 +29,7 @@ enum {
 	/* um_guest_wrote() costs a step a page: pages for each byte of the recording, ... */
 	WORK_BYTE = 4096,
 	/* ... and at first: loaders write all of memory. */
-	WORK_START = 1 << 26,
+	WORK_START = 1 << 24,
 };
 
 /* ---- 1. The run ----------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@ on_qemu() {
 		status=$?
 	judge $status 1
 }
-plan 14
+plan 15
 check "as it is" on_umbra
 check "with every optimisation off" on_umbra -opt none
 for option in prefetch unsync share install-ahead lazy-flush revalidate blocks chain fuse tlb strings flat; do

@@ -33,7 +33,7 @@ gets_there() {
 shadow='prefetch unsync share install-ahead lazy-flush revalidate'
 processor='chain fuse strings flat'
 slow=${UMBRA_SLOW:+1}
-plan $((slow ? 27 : 6))
+plan $((slow ? 28 : 6))
 
 check "plain" gets_there plain
 check "16 shadow tables" same tables16 -tables 16
