@@ -58,4 +58,11 @@ boot_registers:
 	.globl boot_stack_top
 boot_stack_top:
 
+	# For nothing but an lguest host: -machine auto looks for this.
+	.section .note.lguest, "a", @note
+	.balign 4
+	.long	7, 0, 1			# bytes of name and description, type
+	.asciz	"lguest"
+	.balign 4
+
 	.section .note.GNU-stack, "", @progbits
