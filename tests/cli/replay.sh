@@ -34,6 +34,11 @@ agrees() { # agrees NAME...: the replay's statistics are the run's
 		[ -n "$ran" ] && [ "$ran" = "$again" ] || { echo "$name: $ran in the run, $again in the replay"; return 1; }
 	done
 }
+made() { # made CALL...: the statistics count some of each
+	for call; do
+		[ "$(figure "calls_$call" "$tmp/out")" -gt 0 ] || { echo "no $call"; return 1; }
+	done
+}
 json() { [ "$(wc -l <"$1")" = 1 ] && grep -q -x -E '\{("[a-z_]+":[0-9]+,?)+\}' "$1" || { cat "$1"; false; }; }
 filled() { # the disk fills up under the guest
 	status=0
@@ -57,7 +62,12 @@ killed() { # umbra is killed: what is written so far replays
 	refused 4 'the recording is cut off' "$tmp/killed"
 }
 
-plan 26
+pv() { # a paravirtual guest: told, with a window, its address spaces coming and going
+	timeout 100 "$umbra" run -machine lguest -m 32 -kernel "$build/guests/pv.elf" -append 'spaces=24' -roots 2 \
+		-record "$tmp/pv" </dev/null >"$tmp/out" 2>&1 && has '^ok 1 ' "$tmp/out" && hasnt '^not ok' "$tmp/out"
+}
+
+plan 29
 check "a run is recorded" recorded "$tmp/rec" -stats=json
 cp "$tmp/err" "$tmp/ran"
 check "... and replays to the same end state" same "$tmp/rec"
@@ -72,6 +82,10 @@ check "so does a run with the least memory for tables" recorded "$tmp/small" -ta
 check "... replayed" same "$tmp/small"
 check "... with every optimisation off" recorded "$tmp/plain" -opt none
 check "... replayed" same "$tmp/plain"
+check "a paravirtual guest is recorded" pv
+check "... replayed" replayed -stats=json "$tmp/pv"
+check "... with calls of every kind that it makes" made set_learn set_pte set_pde flush_user flush_all pin_page \
+	window_reserve window_map window_enter
 check "a recording cut off replays as far as it goes" eval 'cut_of 5000; refused 4 "cut off" "$tmp/cut"'
 check "... cut in its header" eval 'cut_of 12; refused 4 "cut off" "$tmp/cut"'
 check "... by SIGKILL" killed
