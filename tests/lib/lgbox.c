@@ -64,6 +64,7 @@ static bool update_entry(void *user, um_gpa gpa, unsigned bytes, uint64_t old, u
 	if (gpa + bytes > b->limit || memcmp(b->ram + gpa, &old, bytes))
 		return false;
 	touch(b, gpa, bytes);
+	b->data_updated |= gpa / UM_PAGE_SIZE == LGBOX_DATA / UM_PAGE_SIZE;
 	memcpy(b->ram + gpa, &value, bytes);
 	return true;
 }
@@ -80,6 +81,8 @@ static enum um_grant get_page(void *user, um_gfn gfn, bool write, um_hfn *hfn)
 	}
 	if (write)
 		b->dirty[gfn] = 1;
+	if (write && gfn == LGBOX_DATA / UM_PAGE_SIZE)
+		b->data_shared = true;
 	*hfn = ((uintptr_t)b->ram >> UM_PAGE_SHIFT) + gfn;
 	b->borrowed++;
 	return UM_GRANT_RAM;
@@ -197,6 +200,15 @@ static void wall(void *user, uint32_t *seconds, uint32_t *nanoseconds)
 	*nanoseconds = (uint32_t)(b->now % 1000000000u);
 }
 
+static void announce(struct lgbox *b, uint32_t gpa, uint32_t bytes)
+{
+	uint32_t first = gpa > LGBOX_DATA ? gpa : LGBOX_DATA, end = LGBOX_DATA + LGBOX_DATA_BYTES;
+
+	if (gpa + bytes < end)
+		end = gpa + bytes;
+	memcpy(b->announced + (first - LGBOX_DATA), b->ram + first, end - first);
+}
+
 void lgbox_wrote(void *user, uint64_t gpa, uint64_t bytes)
 {
 	struct lgbox *b = user;
@@ -205,6 +217,8 @@ void lgbox_wrote(void *user, uint64_t gpa, uint64_t bytes)
 	if (gpa > LGBOX_MAPPED || bytes > LGBOX_MAPPED - gpa)
 		lgbox_fail(b, "memory was written that there is not: %#llx", (unsigned long long)gpa);
 	touch(b, gpa, bytes);
+	if (gpa < LGBOX_DATA + LGBOX_DATA_BYTES && gpa + bytes > LGBOX_DATA)
+		announce(b, (uint32_t)gpa, (uint32_t)bytes);
 	cpu_code_written(b->cpu, b->ram + gpa, bytes);
 	um_guest_wrote(b->um, gpa, bytes);
 }
@@ -359,7 +373,7 @@ void lgbox_begin(struct lgbox *b, const struct lgbox_setting *set)
 	b->set = *set;
 	b->limit = LGBOX_MAPPED;
 	b->transport = LGBOX_FORMAT2;
-	b->failing = false;
+	b->failing = b->data_shared = false;
 	b->table_calls = 0;
 	b->now = 1000;
 	b->lives = 0;
@@ -446,6 +460,12 @@ void lgbox_check(struct lgbox *b)
 	if (work > WORK_MAX)
 		lgbox_fail(b, "one move took %llu steps", (unsigned long long)work);
 	b->work_before = b->work;
+	/* Accessed and Dirty are written where a guest has its page tables: in there, too, if it likes. */
+	if (b->data_shared || b->data_updated)
+		memcpy(b->announced, b->ram + LGBOX_DATA, LGBOX_DATA_BYTES);
+	else if (memcmp(b->announced, b->ram + LGBOX_DATA, LGBOX_DATA_BYTES))
+		lgbox_fail(b, "lguest_data was written in silence");
+	b->data_updated = false;
 	if ((c->cpl != 1 && c->cpl != 3) || (c->seg[CPU_CS].selector & 3) != c->cpl)
 		lgbox_fail(b, "the guest is in ring %u, CS %#x", c->cpl, c->seg[CPU_CS].selector);
 	if (b->cpu->tr.base != LGUEST_WINDOW + 0x2000 + 32 || b->cpu->ldtr.selector)
@@ -475,6 +495,9 @@ static void check_tables(struct lgbox *b)
 		if ((n == 10 || n == 11 || n == 31) && high)
 			lgbox_fail(b, "GDT entry %u is the guest's", n);
 	}
+	for (unsigned n = 2184 + 256; n < UM_PAGE_SIZE; n++)
+		if (page[n])
+			lgbox_fail(b, "something is behind the GDT");
 	for (unsigned n = 0; n < 256; n++) {
 		uint32_t word[2];
 

@@ -45,6 +45,8 @@ enum {
 
 enum { LGBOX_TABLES = 72, LGBOX_DEVICES = 4, LGBOX_DISK = 128 << 10 };
 
+#define LGBOX_DATA_BYTES 1396u /* of the largest struct lguest_data */
+
 struct lgbox_disk {
 	struct disk_backend backend;
 	uint8_t bytes[LGBOX_DISK];
@@ -72,6 +74,9 @@ struct lgbox {
 	uint8_t *ram;                 /* LGBOX_MAPPED bytes */
 	uint8_t *pristine;            /* ... as a guest finds them */
 	uint8_t dirty[LGBOX_PAGES];
+	uint8_t announced[LGBOX_DATA_BYTES]; /* struct lguest_data as those who wrote it said */
+	bool data_shared;             /* the guest's own stores go there */
+	bool data_updated;            /* the core wrote Accessed or Dirty there */
 	struct lgbox_setting set;
 	struct lguest *lg;
 	struct cpu *cpu;

@@ -75,6 +75,7 @@ void lgbox_run(struct lgbox *b, unsigned ring, const void *code, unsigned bytes,
 	enum cpu_exit exit;
 
 	b->runs++;
+	b->data_updated = true; /* by the guest itself, perhaps */
 	lgbox_store(b, ring == 3 ? LGBOX_USER : LGBOX_TEXT, code, bytes);
 	exit = cpu_run(b->cpu, instructions);
 	stopped(b, exit);
@@ -135,7 +136,7 @@ void lgbox_queue(struct lgbox *b, uint32_t number, const uint32_t arg[4])
 static void fill_data(struct lgbox *b)
 {
 	static const uint16_t tail[LGUEST_FAMILIES] = { 0, 1128, 1128, 1388, 1388, 1384, 1384, 1380 };
-	uint8_t data[1396] = { 0 };
+	uint8_t data[LGBOX_DATA_BYTES] = { 0 };
 	const uint32_t split = LGBOX_SPLIT, vector = 0x80, masked = 1;
 	uint32_t text = LGBOX_SPLIT + LGBOX_TEXT + 0x800;
 
