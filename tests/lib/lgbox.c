@@ -64,7 +64,7 @@ static bool update_entry(void *user, um_gpa gpa, unsigned bytes, uint64_t old, u
 	if (gpa + bytes > b->limit || memcmp(b->ram + gpa, &old, bytes))
 		return false;
 	touch(b, gpa, bytes);
-	b->data_updated |= gpa / UM_PAGE_SIZE == LGBOX_DATA / UM_PAGE_SIZE;
+	b->data_updated = true;
 	memcpy(b->ram + gpa, &value, bytes);
 	return true;
 }
@@ -81,7 +81,7 @@ static enum um_grant get_page(void *user, um_gfn gfn, bool write, um_hfn *hfn)
 	}
 	if (write)
 		b->dirty[gfn] = 1;
-	if (write && gfn == LGBOX_DATA / UM_PAGE_SIZE)
+	if (write && gfn >= b->data / UM_PAGE_SIZE && gfn <= (b->data + LGBOX_DATA_BYTES) / UM_PAGE_SIZE)
 		b->data_shared = true;
 	*hfn = ((uintptr_t)b->ram >> UM_PAGE_SHIFT) + gfn;
 	b->borrowed++;
@@ -202,11 +202,11 @@ static void wall(void *user, uint32_t *seconds, uint32_t *nanoseconds)
 
 static void announce(struct lgbox *b, uint32_t gpa, uint32_t bytes)
 {
-	uint32_t first = gpa > LGBOX_DATA ? gpa : LGBOX_DATA, end = LGBOX_DATA + LGBOX_DATA_BYTES;
+	uint32_t first = gpa > b->data ? gpa : b->data, end = b->data + LGBOX_DATA_BYTES;
 
 	if (gpa + bytes < end)
 		end = gpa + bytes;
-	memcpy(b->announced + (first - LGBOX_DATA), b->ram + first, end - first);
+	memcpy(b->announced + (first - b->data), b->ram + first, end - first);
 }
 
 void lgbox_wrote(void *user, uint64_t gpa, uint64_t bytes)
@@ -217,7 +217,7 @@ void lgbox_wrote(void *user, uint64_t gpa, uint64_t bytes)
 	if (gpa > LGBOX_MAPPED || bytes > LGBOX_MAPPED - gpa)
 		lgbox_fail(b, "memory was written that there is not: %#llx", (unsigned long long)gpa);
 	touch(b, gpa, bytes);
-	if (gpa < LGBOX_DATA + LGBOX_DATA_BYTES && gpa + bytes > LGBOX_DATA)
+	if (gpa < (uint64_t)b->data + LGBOX_DATA_BYTES && gpa + bytes > b->data)
 		announce(b, (uint32_t)gpa, (uint32_t)bytes);
 	cpu_code_written(b->cpu, b->ram + gpa, bytes);
 	um_guest_wrote(b->um, gpa, bytes);
@@ -287,6 +287,7 @@ static void make_pristine(struct lgbox *b)
 			         (0x30000 + (n * 8 + page) * UM_PAGE_SIZE) | (page % 3 ? 0x07 : 0x67));
 		put_word(b, table + 4 * ((uint32_t)LGBOX_USER_VA >> 12 & 1023), LGBOX_USER | USER_TEXT);
 	}
+	memcpy(b->pristine + LGBOX_TEXTS, "Power down", 11);
 	for (uint32_t v = 0; v < 256; v++) /* 1: jmp 1b */
 		put_word(b, LGBOX_HANDLERS + 16 * v, 0xFEEB);
 }
@@ -450,6 +451,18 @@ void lgbox_free(struct lgbox *b)
 
 /* ---- 5. What must hold ---------------------------------------------------------------------- */
 
+/* Accessed and Dirty are written where a guest has its page tables: in there, too, if it likes. */
+static void check_data(struct lgbox *b)
+{
+	if (b->data > LGBOX_MAPPED - LGBOX_DATA_BYTES)
+		return;
+	if (b->data_shared || b->data_updated)
+		memcpy(b->announced, b->ram + b->data, LGBOX_DATA_BYTES);
+	else if (memcmp(b->announced, b->ram + b->data, LGBOX_DATA_BYTES))
+		lgbox_fail(b, "lguest_data was written in silence");
+	b->data_updated = false;
+}
+
 void lgbox_check(struct lgbox *b)
 {
 	const struct cpu *c = b->cpu;
@@ -460,12 +473,7 @@ void lgbox_check(struct lgbox *b)
 	if (work > WORK_MAX)
 		lgbox_fail(b, "one move took %llu steps", (unsigned long long)work);
 	b->work_before = b->work;
-	/* Accessed and Dirty are written where a guest has its page tables: in there, too, if it likes. */
-	if (b->data_shared || b->data_updated)
-		memcpy(b->announced, b->ram + LGBOX_DATA, LGBOX_DATA_BYTES);
-	else if (memcmp(b->announced, b->ram + LGBOX_DATA, LGBOX_DATA_BYTES))
-		lgbox_fail(b, "lguest_data was written in silence");
-	b->data_updated = false;
+	check_data(b);
 	if ((c->cpl != 1 && c->cpl != 3) || (c->seg[CPU_CS].selector & 3) != c->cpl)
 		lgbox_fail(b, "the guest is in ring %u, CS %#x", c->cpl, c->seg[CPU_CS].selector);
 	if (b->cpu->tr.base != LGUEST_WINDOW + 0x2000 + 32 || b->cpu->ldtr.selector)

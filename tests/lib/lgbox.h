@@ -32,6 +32,7 @@
 
 enum {
 	LGBOX_DATA = 0x4000, LGBOX_TEXT = 0x6000, LGBOX_USER = 0x7000, LGBOX_HANDLERS = 0x8000, LGBOX_SCRATCH = 0xA000,
+	LGBOX_TEXTS = 0xB000,
 	LGBOX_STACK = 0xC000, LGBOX_STACK_END = 0xE000,
 	LGBOX_BOOT_DIR = 0x10000, /* identity, and the kernel's alias */
 	LGBOX_DIRS = 0x11000,     /* the alias, and each its own page table at LGBOX_USER_VA */
@@ -67,6 +68,8 @@ struct lgbox_setting {
 	bool old_page;                /* B: device page of format 1 */
 	unsigned progress;            /* 0: before LGUEST_INIT, 1: after it, 2: after boot */
 	uint32_t um_options, max_tables, max_roots, prefetch, tsc_khz;
+	uint32_t data, split, syscall_vector; /* where lguest_data is, and what it says */
+	bool odd;                     /* ... not as any guest has it */
 	uint32_t fail_every;          /* get_table() fails each n-th time, 0: never */
 };
 
@@ -75,6 +78,7 @@ struct lgbox {
 	uint8_t *pristine;            /* ... as a guest finds them */
 	uint8_t dirty[LGBOX_PAGES];
 	uint8_t announced[LGBOX_DATA_BYTES]; /* struct lguest_data as those who wrote it said */
+	uint32_t data;                /* physical */
 	bool data_shared;             /* the guest's own stores go there */
 	bool data_updated;            /* the core wrote Accessed or Dirty there */
 	struct lgbox_setting set;

@@ -126,8 +126,8 @@ void lgbox_queue(struct lgbox *b, uint32_t number, const uint32_t arg[4])
 	const uint32_t later[5] = { number, arg[0], arg[1], arg[2], arg[3] };
 	const uint8_t pending = 0;
 
-	lgbox_store(b, LGBOX_DATA + first + slot * words * 4, f == LGUEST_B ? b_order : later, words * 4);
-	lgbox_store(b, LGBOX_DATA + status + slot, &pending, 1);
+	lgbox_store(b, b->data + first + slot * words * 4, f == LGUEST_B ? b_order : later, words * 4);
+	lgbox_store(b, b->data + status + slot, &pending, 1);
 	b->ring_slot++;
 }
 
@@ -137,7 +137,7 @@ static void fill_data(struct lgbox *b)
 {
 	static const uint16_t tail[LGUEST_FAMILIES] = { 0, 1128, 1128, 1388, 1388, 1384, 1384, 1380 };
 	uint8_t data[LGBOX_DATA_BYTES] = { 0 };
-	const uint32_t split = LGBOX_SPLIT, vector = 0x80, masked = 1;
+	const uint32_t split = b->set.split, vector = b->set.syscall_vector, masked = 1;
 	uint32_t text = LGBOX_SPLIT + LGBOX_TEXT + 0x800;
 
 	memset(data + (b->set.family <= LGUEST_C ? 20 : 24), 0xFF, 64);
@@ -145,7 +145,7 @@ static void fill_data(struct lgbox *b)
 	memcpy(data + tail[b->set.family], &split, 4);
 	memcpy(data + tail[b->set.family] + 4, &vector, 4);
 	memcpy(data + tail[b->set.family] - 4, &text, 4); /* noirq_end or noirq_iret */
-	lgbox_store(b, LGBOX_DATA, data, sizeof data);
+	lgbox_store(b, b->data, data, sizeof data);
 }
 
 static void call(struct lgbox *b, uint32_t number, uint32_t a1, uint32_t a2, uint32_t a3)
@@ -195,16 +195,17 @@ void lgbox_restart(struct lgbox *b)
 	lgbox_renew(b);
 	b->lives++;
 	b->booted = false;
+	b->data = b->set.data;
 	b->ring_slot = 0;
 	b->set.fail_every = 0;
 	fill_data(b);
 	if (!lguest_start(b->lg, b->set.forced ? b->set.family : LGUEST_AUTO, &start))
 		lgbox_fail(b, "the guest does not start");
 	if (b->set.progress >= 1)
-		call(b, 1, LGBOX_DATA, 0, 0);
-	if (b->set.progress >= 2)
+		call(b, 1, b->data, 0, 0);
+	if (b->set.progress >= 2 && lguest_ended(b->lg) == LGUEST_RUNS)
 		boot(b);
-	if (b->set.progress >= 1 && lguest_ended(b->lg) != LGUEST_RUNS)
+	if (b->set.progress >= 1 && !b->set.odd && lguest_ended(b->lg) != LGUEST_RUNS)
 		lgbox_fail(b, "the guest does not boot: %s", lguest_reason(b->lg));
 	b->set.fail_every = fail_every;
 }

@@ -147,9 +147,11 @@ static void arguments(struct input *i, uint32_t number, uint32_t arg[4])
 {
 	switch (number) {
 	case 1:
+		arg[0] = i->b->data;
+		break;
 	case 2:
 	case 16:
-		arg[0] = number == 1 ? LGBOX_DATA : play_physical(i);
+		arg[0] = rarely(i) ? LGBOX_TEXTS : play_physical(i);
 		arg[1] = take8(i) & 3;
 		break;
 	case 3:
@@ -305,7 +307,7 @@ enum { LIVES_MAX = 8, AUDIT_EVERY = 128 };
 
 static const struct { uint8_t below; play_move *play; } moves[] = {
 	{ 120, play_call }, { 156, play_queue }, { 166, play_table }, { 172, play_scribble }, { 180, play_data },
-	{ 192, play_queue_of_device }, { 196, play_record }, { 201, play_ports }, { 206, play_registers },
+	{ 192, play_queue_of_device }, { 196, play_record }, { 199, play_ports }, { 203, play_registers }, { 206, play_pci_start },
 	{ 209, play_input }, { 218, play_time }, { 224, play_trap }, { 242, play_snippets }, { 248, play_code },
 	{ 255, play_host },
 };
@@ -323,7 +325,21 @@ static void one_move(struct input *i)
 	lgbox_restart(i->b);
 }
 
-/* The first eight bytes. */
+static void read_data_setting(struct lgbox_setting *set, uint8_t how)
+{
+	static const uint32_t odd[] = { LGBOX_MEM - LGBOX_DATA_BYTES, LGBOX_KERNEL_TABLE + 0x900, LGBOX_DIRS + 0x7400, 0x5FFE,
+		                        LGBOX_DATA + 1, 0, LGBOX_MEM + 0x20, LGBOX_SCRATCH + 0xC00, 0xFFFFFF00u,
+		                        LGBOX_STACK + 0x100 };
+	static const uint32_t split[] = { 0, 0x40000000, 0x80000000u, 0xFFC00000u, 0xC0000001u, 0xFFBFFFFFu, 0xB0000000u };
+
+	set->data = how < 0xE0 ? LGBOX_DATA : odd[how % (sizeof odd / sizeof *odd)];
+	set->split = how < 0xD0 || how >= 0xE0 ? LGBOX_SPLIT : split[how % (sizeof split / sizeof *split)];
+	set->syscall_vector = how == 0xC0 ? 0x40 : how == 0xC1 ? 0x1F : 0x80;
+	/* What cannot work is not expected to. */
+	set->odd = how >= 0xC0;
+}
+
+/* The first bytes. */
 static struct lgbox_setting read_setting(struct input *i)
 {
 	struct lgbox_setting set = { 0 };
@@ -341,6 +357,7 @@ static struct lgbox_setting read_setting(struct input *i)
 	set.tsc_khz = take8(i) & 1 ? 0 : 1000000;
 	how = take8(i);
 	set.fail_every = how >= 0xE0 ? 1 + (how & 15u) : 0;
+	read_data_setting(&set, take8(i));
 	return set;
 }
 
@@ -360,7 +377,8 @@ void lgbox_play(struct lgbox *b, const uint8_t *input, size_t bytes)
 			continue;
 		if (b->lives >= LIVES_MAX)
 			break;
-		b->set.progress = 2; /* that it can die early is seen once */
+		if (!b->set.odd)
+			b->set.progress = 2; /* that it can die early is seen once */
 		lgbox_restart(b);
 	}
 	lgbox_end(b, b->inputs % 64 == 0);

@@ -44,7 +44,7 @@ uint32_t play_entry(struct input *i);
 typedef void play_move(struct input *i);
 play_move play_call, play_queue;                                                     /* lgplay.c */
 play_move play_scribble, play_table, play_data, play_queue_of_device, play_record,
-	play_ports, play_registers, play_input;                                       /* lgplay_memory.c */
+	play_ports, play_registers, play_pci_start, play_input;                                       /* lgplay_memory.c */
 play_move play_snippets, play_code, play_trap;                                       /* lgplay_code.c */
 
 #endif

@@ -44,13 +44,13 @@ void play_data(struct input *i)
 	uint8_t how = take8(i);
 
 	if (how < 0x80)
-		lgbox_put(i->b, LGBOX_DATA, flags[how % 6]);
+		lgbox_put(i->b, i->b->data, flags[how % 6]);
 	else if (how < 0xC0)
-		lgbox_put(i->b, LGBOX_DATA + 4, how & 1 ? 0 : take32(i));
+		lgbox_put(i->b, i->b->data + 4, how & 1 ? 0 : take32(i));
 	else if (how < 0xE0)
-		lgbox_store(i->b, LGBOX_DATA + 20 + (take8(i) & 127u), &how, 1);
+		lgbox_store(i->b, i->b->data + 20 + (take8(i) & 127u), &how, 1);
 	else
-		lgbox_put(i->b, LGBOX_DATA + (take16(i) & 0x7FFu), take32(i));
+		lgbox_put(i->b, i->b->data + (take16(i) & 0x7FFu), take32(i));
 }
 
 /* The ring of queue n, as the transport has placed it; one of the guest's choice on PCI. */
@@ -89,25 +89,11 @@ static void put_descriptor(struct input *i, const struct virtqueue *q, uint32_t 
 		lgbox_store(i->b, (uint32_t)at, bytes, sizeof bytes);
 }
 
-/* Requests that a device would take, most of them. */
-void play_queue_of_device(struct input *i)
+static void offer(struct input *i, const struct virtqueue *q, unsigned device, unsigned queue, uint32_t slot)
 {
 	struct lgbox *b = i->b;
-	unsigned device, queue, chain = (take8(i) & 3u) + 1;
-	const struct virtqueue *q = choose_queue(i, &device, &queue);
-	uint32_t slot = take8(i) & 15, type = take8(i) & 15;
-	uint64_t ring = q->avail + 4;
 
-	/* Without the device ready it would be the guest's end, which is worth little more than a try. */
-	if (!q->num || (b->transport == LGBOX_FORMAT2 && !lgbox_device(b, device)->started && !rarely(i)))
-		return;
-	for (unsigned n = 0; n < chain; n++)
-		put_descriptor(i, q, slot + n);
-	if (device == 1) { /* a block request's header where the first descriptor may lead */
-		lgbox_put(b, LGBOX_SCRATCH, type);
-		lgbox_put(b, LGBOX_SCRATCH + 8, take8(i));
-	}
-	put16(b, ring + 2 * (q->last_avail % q->num), slot);
+	put16(b, q->avail + 4 + 2 * (q->last_avail % q->num), slot);
 	put16(b, q->avail + 2, q->last_avail + 1u + (rarely(i) ? take16(i) : 0));
 	if (b->transport != LGBOX_PCI && q->desc < LGBOX_MAPPED) {
 		const uint32_t arg[4] = { (uint32_t)q->desc };
@@ -115,6 +101,53 @@ void play_queue_of_device(struct input *i)
 	} else {
 		virtio_notify(lgbox_device(b, device), queue);
 	}
+}
+
+static void put_segment(struct lgbox *b, uint64_t at, uint32_t gpa, uint32_t count, uint32_t flags, uint32_t next)
+{
+	const uint32_t words[4] = { gpa, 0, count, flags | next << 16 };
+
+	if (at < LGBOX_MAPPED)
+		lgbox_store(b, (uint32_t)at, words, sizeof words);
+}
+
+/* A disk request as a driver has it: header, data, status. */
+static void play_disk(struct input *i, const struct virtqueue *q)
+{
+	static const uint8_t types[] = { 0, 1, 4, 8, 2, 0, 1, 11 };
+	struct lgbox *b = i->b;
+	uint32_t header = b->transport == LGBOX_FORMAT1 ? 24 : 16, slot = take8(i) % (q->num - 2u), type = types[take8(i) & 7];
+	uint32_t sector = take8(i), bytes = (take8(i) & 7u) * 512 + (rarely(i) ? 7 : 0), writes = type == 1 ? 0 : 2;
+
+	if (rarely(i))
+		sector = take32(i);
+	lgbox_put(b, LGBOX_SCRATCH, type | (rarely(i) ? 0x80000000u : 0));
+	lgbox_put(b, LGBOX_SCRATCH + 8, sector);
+	lgbox_put(b, LGBOX_SCRATCH + 12, rarely(i) ? take32(i) : 0);
+	put_segment(b, q->desc + 16ull * slot, LGBOX_SCRATCH, header, 1, slot + 1);
+	put_segment(b, q->desc + 16ull * (slot + 1), play_physical(i), bytes, 1 | writes, slot + 2);
+	put_segment(b, q->desc + 16ull * (slot + 2), LGBOX_SCRATCH + 64, 1, 2, 0);
+	offer(i, q, 1, 0, slot);
+}
+
+/* Requests that a device would take, most of them. */
+void play_queue_of_device(struct input *i)
+{
+	struct lgbox *b = i->b;
+	unsigned device, queue, chain = (take8(i) & 3u) + 1;
+	const struct virtqueue *q = choose_queue(i, &device, &queue);
+	uint32_t slot = take8(i) & 15;
+
+	/* Without the device ready it would be the guest's end, which is worth little more than a try. */
+	if (!q->num || (b->transport != LGBOX_FORMAT1 && !lgbox_device(b, device)->started && !rarely(i)))
+		return;
+	if (device == 1 && q->num > 2 && slot & 3) {
+		play_disk(i, q);
+		return;
+	}
+	for (unsigned n = 0; n < chain; n++)
+		put_descriptor(i, q, slot + n);
+	offer(i, q, device, queue, slot);
 }
 
 /* Where the record of device n is in the page that the guest finds (it may have overwritten it). */
@@ -189,6 +222,38 @@ void play_registers(struct input *i)
 		value = how & 0x80 ? take32(i) : how & 0x20 ? play_physical(i) : take8(i);
 		(void)virtio_pci_write(b->pci, at, bytes, value);
 	}
+}
+
+/* As a driver of virtio 1.0 starts a device: reset, features, queues, ready; rings in pages that hold nothing else. */
+void play_pci_start(struct input *i)
+{
+	enum { SELECT = 8, ACCEPT = 12, STATUS = 20, QUEUE = 22, SIZE = 24, ENABLE = 28, DESC = 32, RINGS = 0x90000 };
+	struct lgbox *b = i->b;
+	uint8_t how = take8(i);
+	uint32_t slot = (how & 3u) + 1, at;
+
+	virtio_pci_port_out(b->pci, 0xCF8, 4, 0x80000000u | slot << 11 | 4);
+	virtio_pci_port_out(b->pci, 0xCFC, 2, 6);
+	virtio_pci_port_out(b->pci, 0xCF8, 4, 0x80000000u | slot << 11 | 0x10);
+	at = virtio_pci_port_in(b->pci, 0xCFC, 4) & ~15u;
+	(void)virtio_pci_write(b->pci, at + STATUS, 1, 0);
+	(void)virtio_pci_write(b->pci, at + STATUS, 1, 3);
+	for (uint32_t half = 0; half < 2; half++) {
+		(void)virtio_pci_write(b->pci, at + SELECT, 4, half);
+		(void)virtio_pci_write(b->pci, at + ACCEPT, 4, half ? 1 : how & 0x10 ? take32(i) : 0);
+	}
+	(void)virtio_pci_write(b->pci, at + STATUS, 1, 11);
+	for (uint32_t q = 0; q < 2; q++) {
+		uint32_t ring = RINGS + (slot * 2 + q) * 2 * UM_PAGE_SIZE;
+
+		(void)virtio_pci_write(b->pci, at + QUEUE, 2, q);
+		(void)virtio_pci_write(b->pci, at + SIZE, 2, how & 0x20 ? 1u << (take8(i) & 15) : 64);
+		for (uint32_t part = 0; part < 3; part++)
+			(void)virtio_pci_write(b->pci, at + DESC + 8 * part, 4,
+			                       how == 0xC0 ? play_physical(i) : ring + part * 2048);
+		(void)virtio_pci_write(b->pci, at + ENABLE, 2, 1);
+	}
+	(void)virtio_pci_write(b->pci, at + STATUS, 1, how == 0x80 ? take8(i) : 15);
 }
 
 void play_input(struct input *i)
