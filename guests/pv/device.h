@@ -103,6 +103,10 @@ uint8_t block_request(uint32_t type, uint64_t sector, void *data, uint32_t bytes
 /* Many at once, one sector each, into `data`; how many came back well. */
 unsigned block_read_many(uint64_t sector, unsigned count, char *data);
 struct virtqueue *block_queue(void);
+enum { MAC_BYTES = 6, FRAME_MAX = 1514 };
+bool net_start(uint8_t *mac);
+bool net_send(const void *frame, uint32_t bytes);
+uint32_t net_receive(void *frame); /* its bytes, 0: none in two seconds */
 uint32_t console_read(char *to, uint32_t room); /* a line, or as much as came in two seconds */
 
 #pragma GCC visibility pop

@@ -6,6 +6,8 @@
  *   1. Family       the word family= of the command line
  *   2. lguest_data  what a linker would have put there
  *   3. Tables       the kernel's alias, as each family comes by it
+ *   4. Accidents    early=KIND: what a host must not let pass before it knows us
+ *   5. Start
  */
 #include "guests/pv/pv.h"
 
@@ -21,21 +23,27 @@ static bool names_family(const char *at, const struct family *f)
 	return at[n] == 0 || at[n] == ' ';
 }
 
-static unsigned choose_family(const char *line)
+/* What follows `key` on the command line; NULL: it is not there. */
+static const char *find_key(const char *key)
 {
-	static const char key[] = "family=";
-
-	for (; *line; line++) {
+	for (const char *line = (const char *)PHYSICAL_COMMAND_LINE; *line; line++) {
 		unsigned n = 0;
 
 		while (key[n] && line[n] == key[n])
 			n++;
-		if (key[n])
-			continue;
-		for (unsigned i = 0; i < FAMILIES; i++)
-			if (names_family(line + n, &families[i]))
-				return i;
+		if (!key[n])
+			return line + n;
 	}
+	return NULL;
+}
+
+static unsigned choose_family(void)
+{
+	const char *name = find_key("family=");
+
+	for (unsigned i = 0; name && i < FAMILIES; i++)
+		if (names_family(name, &families[i]))
+			return i;
 	return FAMILY_DEFAULT;
 }
 
@@ -95,15 +103,48 @@ static void alias_tables(uint32_t directory)
 		words[ALIAS + i] = words[i];
 }
 
+/* ---- 4. Accidents --------------------------------------------------------------------------- */
+
+/* early=call, vector, kernel, page, touch, trap: by their first letters. */
+static void have_accident(const struct family *f)
+{
+	const char *kind = find_key("early=");
+
+	switch (kind ? kind[0] : 0) {
+	case 'c': /* a call before LGUEST_INIT */
+		early_call(f, CALL_FLUSH_ASYNC, 0);
+		break;
+	case 'v': /* a system call vector that is an exception's */
+		put_word(f->syscall_vec, 8);
+		break;
+	case 'k': /* a kernel in the host's area */
+		put_word(f->kernel_address, 0xFFFFF000);
+		break;
+	case 'p': /* lguest_data where no memory is */
+		early_call(f, CALL_INIT, 0x7FFFF000);
+		break;
+	case 't': /* t[ouch]: beyond all memory; t[rap]: nobody handles it */
+		if (kind[1] == 'r')
+			__asm__ volatile("ud2");
+		*(volatile uint32_t *)0x7FFFF000 = 0;
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- 5. Start ------------------------------------------------------------------------------- */
+
 void early_start(void)
 {
-	const struct family *f = &families[choose_family((const char *)PHYSICAL_COMMAND_LINE)];
+	const struct family *f = &families[choose_family()];
 
 	family_index = (unsigned)(f - families);
 	iret_only = f->iret_only;
 	fill_data(f);
 	if (f->tables == TABLES_NONE)
 		build_tables();
+	have_accident(f);
 	early_call(f, CALL_INIT, (uint32_t)lguest_data);
 	if (f->tables == TABLES_NONE)
 		early_call(f, CALL_NEW_PGTABLE, (uint32_t)initial_page_table);

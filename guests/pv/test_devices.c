@@ -4,7 +4,8 @@
  *
  *   1. Console    text by NOTIFY while the driver runs; a line that the user types
  *   2. Block      patterns, the end of the disk, what is refused
- *   3. Entropy
+ *   3. Entropy, network
+ *   4. Registers  family G: the moves that a host must know
  */
 #include "guests/pv/device.h"
 #include "guests/pv/probes.h"
@@ -240,7 +241,7 @@ static void test_block_reset(void)
 	}
 }
 
-/* ---- 3. Entropy ----------------------------------------------------------------------------- */
+/* ---- 3. Entropy, network -------------------------------------------------------------------- */
 
 static void test_entropy(void)
 {
@@ -266,6 +267,77 @@ static void test_entropy(void)
 	CHECK(memcmp(bytes[0], bytes[1], 16) != 0);
 }
 
+struct arp {
+	uint8_t to[MAC_BYTES], from[MAC_BYTES], type[2], kind[6], operation[2];
+	uint8_t sender[MAC_BYTES], sender_ip[4], target[MAC_BYTES], target_ip[4], padding[18];
+};
+
+/* Who has the gateway's address?  It has, and knows whom it tells. */
+static void test_net(void)
+{
+	static const uint8_t kind[] = { 0, 1, 8, 0, 6, 4 }, ours[] = { 10, 0, 2, 15 }, its[] = { 10, 0, 2, 2 };
+	static char frame[FRAME_MAX];
+	struct arp ask = { .type = { 8, 6 }, .operation = { 0, 1 } };
+	const struct arp *answer = (const struct arp *)frame;
+	uint32_t bytes = 0;
+
+	if (!net_start(ask.sender)) {
+		skip_test("no device");
+		return;
+	}
+	memset(ask.to, 0xFF, sizeof ask.to);
+	memcpy(ask.from, ask.sender, sizeof ask.from);
+	memcpy(ask.kind, kind, sizeof kind);
+	memcpy(ask.sender_ip, ours, sizeof ours);
+	memcpy(ask.target_ip, its, sizeof its);
+	for (unsigned round = 0; round < 6; round++) {
+		CHECK(net_send(&ask, sizeof ask));
+		for (unsigned n = 0; n < 4 && (bytes = net_receive(frame)); n++)
+			if (answer->type[1] == 6 && answer->operation[1] == 2)
+				break;
+		if (!CHECK(bytes >= 42))
+			return;
+		CHECK(memcmp(answer->to, ask.from, MAC_BYTES) == 0);
+		CHECK(memcmp(answer->sender_ip, its, sizeof its) == 0);
+		CHECK(memcmp(answer->target_ip, ours, sizeof ours) == 0);
+		CHECK(memcmp(answer->from, answer->sender, MAC_BYTES) == 0);
+	}
+}
+
+/* ---- 4. Registers --------------------------------------------------------------------------- */
+
+/* Of each width, from and to several registers, with every kind of displacement: driver_feature_select (8) and
+ * queue_select (0x16) keep what is written, device_status (0x14) says that we run. */
+static void test_moves(void)
+{
+	struct device *d = find_device(DEVICE_CONSOLE);
+	uint32_t word, half, byte;
+
+	if (family->devices != DEVICES_PCI || !d) {
+		skip_test("no device registers in memory");
+		return;
+	}
+	__asm__ volatile("movl $0x12345678, %%esi\n\t"
+			 "movl %%esi, 8(%%ebx)\n\t"
+			 "leal 0x1000(%%ebx), %%esi\n\t"
+			 "movl -0xFF8(%%esi), %%edi\n\t"
+			 "movl $0xFFFF0001, %%ecx\n\t"
+			 "movw %%cx, 0x16(%%ebx)\n\t"
+			 "movl $-1, %%ecx\n\t"
+			 "movw -0xFEA(%%esi), %%cx\n\t"
+			 "movl $-1, %%edx\n\t"
+			 "movb 0x14(%%ebx), %%dh\n\t"
+			 "xorl %%esi, %%esi\n\t"
+			 "movl %%esi, 8(%%ebx)"
+			 : "=&D"(word), "=&c"(half), "=&d"(byte)
+			 : "b"(d->common)
+			 : "esi", "memory");
+	CHECK_EQUAL(word, 0x12345678);
+	CHECK_EQUAL(half, 0xFFFF0001);
+	CHECK_EQUAL(byte, 0xFFFF00FF | (STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_DRIVER_OK |
+					STATUS_FEATURES_OK) << 8);
+}
+
 const struct test devices_tests[] = {
 	{ "devices", "console", test_console },
 	{ "devices", "notify-text", test_notify_text },
@@ -277,5 +349,7 @@ const struct test devices_tests[] = {
 	{ "devices", "interrupt-order", test_interrupt_order },
 	{ "devices", "block-reset", test_block_reset },
 	{ "devices", "entropy", test_entropy },
+	{ "devices", "net", test_net },
+	{ "devices", "moves", test_moves },
 	{ 0 },
 };

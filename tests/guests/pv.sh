@@ -9,7 +9,7 @@ image=$build/guests/pv.elf
 umbra=$build/umbra
 families="B C D E F G1 G"
 options="prefetch unsync share install-ahead lazy-flush revalidate blocks chain fuse tlb strings flat"
-tests=80
+tests=82
 [ -e "$image" ] || skip_all "no 32-bit guests were built here"
 
 boot() { # boot MACHINE WORDS [OPTIONS]: $tmp/text, $tmp/err, $status
@@ -37,20 +37,24 @@ passes() { # passes MACHINE WORDS [OPTIONS]
 }
 each_option() { # each_option FAMILY
 	for option in $options; do
-		passes "lguest,family=$1" "family=$1" -opt "$option" || { echo "with only $option"; return 1; }
+		passes "lguest,family=$1" "family=$1 steps=1000" -opt "$option" || { echo "with only $option"; return 1; }
 	done
 }
 
 # ---- devices ----
 
+# (There are builds without a network.)
+nic="-nic user"
+boot lguest "family=F tests=boot" $nic
+grep -q 'built without' "$tmp/err" && nic=
 # What it types is there before it asks.
 devices() { # devices FAMILY
 	status=0
 	printf 'a line for %s\n' "$1" | timeout 60 "$umbra" run -machine "lguest,family=$1" -m 32 -kernel "$image" \
-		-append "family=$1 tests=devices input" -drive "file=$tmp/disk" >"$tmp/out" 2>"$tmp/err" || status=$?
+		-append "family=$1 tests=devices input" -drive "file=$tmp/disk" $nic >"$tmp/out" 2>"$tmp/err" || status=$?
 	tr -d '\r' <"$tmp/out" >"$tmp/text"
 	has "^# echo: a line for $1\$" "$tmp/text" && hasnt '^not ok' "$tmp/text" && hasnt 'block # SKIP' "$tmp/text" &&
-		[ "$(grep -c '^ok .* devices: ' "$tmp/text")" = 10 ] && [ $status = 0 ] || complain
+		[ "$(grep -c '^ok .* devices: ' "$tmp/text")" = 12 ] && [ $status = 0 ] || complain
 }
 same_disk() { cmp "$tmp/disk" "$tmp/disk.before"; }
 
@@ -94,12 +98,25 @@ stacks_killed() {
 }
 tables_killed() {
 	all_killed "$1" <<-END
-	pse page table entry
-	pse-told page table entry
-	pde-pse page directory entry
-	pde-limit page
+	pse bad page table entry
+	pse-told bad page table entry
+	pde-pse bad page directory entry
+	pde-limit bad page
 	table Bad address
 	table-range .
+	END
+}
+# Before the host knows it.
+early_killed() {
+	while read -r kind reason; do
+		boot "lguest,family=$1" "family=$1 early=$kind"
+		has "^umbra: $reason" "$tmp/err" && [ $status = 16 ] || { complain; echo "early=$kind"; return 1; }
+	done <<-END
+	call hypercall 0 before INIT
+	vector bad syscall vector 8
+	kernel bad kernel address
+	page bad guest page
+	trap unhandled trap 6 at
 	END
 }
 traps_killed() {
@@ -111,7 +128,7 @@ traps_killed() {
 }
 limits_killed() {
 	all_killed "$1" <<-END
-	limit .
+	limit bad page table entry
 	limit-told bad page table entry
 	notify Bad NOTIFY
 	END
@@ -137,7 +154,7 @@ works() { # works FAMILY [OPTIONS]
 
 dd if=/dev/urandom bs=1024 count=64 of="$tmp/disk" 2>/dev/null
 cp "$tmp/disk" "$tmp/disk.before"
-plan 98
+plan 104
 for family in $families; do
 	check "$family: as it is" passes "lguest,family=$family" "family=$family"
 	case $family in # G1 is like F until it looks for devices
@@ -150,7 +167,7 @@ for family in $families; do
 		passes "lguest,family=$family" "family=$family spaces=80" -roots 64
 	check "$family: no optimisation" passes "lguest,family=$family" "family=$family" -opt none
 	case $family in # the others differ in nothing that these know
-	B | D | F | G) check "$family: each optimisation alone" each_option "$family" ;;
+	B | F | G) check "$family: each optimisation alone" each_option "$family" ;;
 	esac
 	check "$family: the fewest shadow tables" passes "lguest,family=$family" "family=$family spaces=40" -tables 8
 	check "$family: console both ways, disk, entropy" devices "$family"
@@ -160,6 +177,7 @@ for family in $families; do
 	check "$family: bad calls end it" calls_killed "$family"
 	check "$family: bad page tables end it" tables_killed "$family"
 	check "$family: bad stacks and traps end it" eval 'stacks_killed $family && traps_killed $family'
+	check "$family: a bad start ends it" early_killed "$family"
 done
 check "the disk is as it was" same_disk
 for family in B C D E F; do # family G has devices where no memory is
