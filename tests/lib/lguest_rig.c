@@ -63,6 +63,8 @@ static void *get_table(void *user)
 {
 	struct lgrig *rig = user;
 
+	if (rig->fail_table && --rig->fail_table == 0)
+		rig->table_failures = -1;
 	if (rig->table_failures) {
 		if (rig->table_failures > 0)
 			rig->table_failures--;
@@ -376,7 +378,16 @@ enum lgrig_result lgrig_execute(struct lgrig *rig, unsigned ring, const void *co
 	}
 	set_ring(rig, ring);
 	cpu_set_eip(rig->cpu, at);
-	result = run_to(rig, at + bytes);
+	rig->landing = at + bytes;
+	result = run_to(rig, rig->landing);
+	check(rig);
+	return result;
+}
+
+enum lgrig_result lgrig_resume(struct lgrig *rig)
+{
+	enum lgrig_result result = run_to(rig, rig->landing);
+
 	check(rig);
 	return result;
 }

@@ -100,12 +100,13 @@ struct lgrig {
 	unsigned borrowed;             /* pages that the core holds */
 	unsigned tables;               /* its tables' memory */
 	int table_failures;            /* get_table() fails that often; -1: always */
+	unsigned fail_table;           /* from the n-th get_table() on, table_failures becomes -1; 0: never */
 	uint32_t device;               /* a NOTIFY of this address is a device's, 0: none */
 	unsigned notified, said;       /* times it was; characters of text */
 	char text[256];
 	/* the rig's own */
 	void *um_memory;
-	uint32_t next_page, space, slot;
+	uint32_t next_page, space, slot, landing;
 	bool booted;
 };
 
@@ -150,6 +151,8 @@ uint32_t lgrig_data(const struct lgrig *rig, unsigned offset);
 enum lgrig_result lgrig_touch(struct lgrig *rig, uint32_t gva, unsigned access);
 /* One instruction in ring 1 or 3 (its bytes), with registers as they are. */
 enum lgrig_result lgrig_execute(struct lgrig *rig, unsigned ring, const void *code, unsigned bytes);
+/* Go on after LGRIG_NOMEM. */
+enum lgrig_result lgrig_resume(struct lgrig *rig);
 #define LGRIG_EXECUTE(rig, ring, ...)                                                                  \
 	lgrig_execute((rig), (ring), (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
 

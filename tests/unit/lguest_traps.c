@@ -9,6 +9,7 @@
  *   4. The stack
  *   5. The FPU
  *   6. Emulation
+ *   7. A host without memory
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -564,6 +565,72 @@ static void test_task_returns_lead_nowhere(void **state)
 	lgrig_free(rig);
 }
 
+/* ---- 7. A host without memory --------------------------------------------------------------- */
+
+/* Whichever allocation fails between a program's fault and the kernel's handler: asked again, it goes on, and the
+ * frame is the one that it would have been. */
+static void test_a_fault_waits_for_memory(void **state)
+{
+	static const uint8_t system_call[] = { 0xCD, 0x80 };
+	unsigned waited = 0;
+
+	(void)state;
+	for (unsigned n = 1; n <= 8; n++) {
+		for (unsigned how = 0; how < 2; how++) {
+			const struct lgrig_config config = { .family = LGUEST_F, .forced = true, .max_roots = 4,
+				                             .cpu_options = CPU_OPT_ALL, .max_tables = 64, .tsc_khz = 1 };
+			struct lgrig *rig = lgrig_new_with(&config);
+			enum lgrig_result r;
+
+			lgrig_boot(rig);
+			um_flush_all(rig->um);
+			rig->fail_table = n;
+			r = how ? lgrig_execute(rig, 3, system_call, 2) : lgrig_touch(rig, USER, UM_USER | UM_WRITE);
+			if (r == LGRIG_NOMEM) {
+				assert_int_equal(lgrig_resume(rig), LGRIG_NOMEM);
+				rig->table_failures = 0;
+				waited++;
+				r = lgrig_resume(rig);
+			}
+			assert_int_equal(r, LGRIG_REFLECTED);
+			assert_int_equal(rig->frame.vector, how ? 0x80 : 14);
+			assert_int_equal(rig->frame.eip, LGRIG_USER_TEXT + (how ? 2 : 0));
+			assert_int_equal(rig->frame.ss, 0x7B);
+			if (!how) {
+				assert_int_equal(rig->frame.error, UM_USER | UM_WRITE);
+				assert_int_equal(lgrig_data(rig, LGDATA_CR2), USER);
+			}
+			lgrig_free(rig);
+		}
+	}
+	assert_true(waited >= 4); /* later ones are helped by evictions */
+}
+
+/* An interrupt whose frame cannot be built now comes later. */
+static void test_an_interrupt_waits_for_memory(void **state)
+{
+	const struct lgrig_config config = { .family = LGUEST_F, .forced = true, .max_roots = 4,
+		                             .cpu_options = CPU_OPT_ALL, .max_tables = 64, .tsc_khz = 1 };
+	struct lgrig *rig = lgrig_new_with(&config);
+
+	(void)state;
+	lgrig_boot(rig);
+	lgrig_put(rig, LGRIG_DATA + LGDATA_BLOCKED, 0);
+	lgrig_put(rig, LGRIG_DATA + LGDATA_IRQ_ENABLED, 0x200);
+	assert_int_equal(LGRIG_EXECUTE(rig, 3, 0x90), LGRIG_DONE);
+	um_flush_all(rig->um);
+	rig->table_failures = -1;
+	lguest_raise(rig->lg, 3);
+	assert_int_equal(lgrig_poll(rig), LGRIG_DONE);
+	assert_true(lguest_is_waiting(rig->lg));
+	assert_int_equal(lgrig_data(rig, LGDATA_IRQ_ENABLED), 0x200);
+	rig->table_failures = 0;
+	assert_int_equal(lgrig_poll(rig), LGRIG_REFLECTED);
+	assert_int_equal(rig->frame.vector, 0x23);
+	assert_int_equal(rig->frame.eip, LGRIG_USER_TEXT + 1);
+	lgrig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,6 +657,8 @@ int main(void)
 		cmocka_unit_test(test_hlt_and_sti),
 		cmocka_unit_test(test_the_keyboard_controllers_reset),
 		cmocka_unit_test(test_task_returns_lead_nowhere),
+		cmocka_unit_test(test_a_fault_waits_for_memory),
+		cmocka_unit_test(test_an_interrupt_waits_for_memory),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
