@@ -12,8 +12,8 @@
  * After the first difference the core gets refusals only, so that the call under way comes to its
  * end; nothing more is asked of the recording.
  *
- * A recording is untrusted.  What it can make us do is bounded: memory by TABLES_HELD and the core's
- * own bounds, time by a few microseconds a byte (WORK_BYTE).
+ * A recording is untrusted.  What it can make us do is bounded: memory by TABLES_HELD and the
+ * core's own bounds, time by a few microseconds a byte (WORK_BYTE).
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -104,8 +104,8 @@ static bool next_item(struct run *run, struct record_item *item)
 
 /* ---- 2. Answers ----------------------------------------------------------------------------- */
 
-/* The core asks about `place` (the first field): is the next item the answer?  `other`: the other kind that
- * it may be. */
+/* The core asks about `place` (the first field): is the next item the answer?  `other`: the other
+ * kind that it may be. */
 static bool get_answer(struct run *run, unsigned kind, unsigned other, uint64_t place,
                        struct record_item *item)
 {

@@ -46,8 +46,8 @@ enum {
 	CHANCES_MAX = 32,
 	/* Guest tables out of step at a time: what a root switch has to bring back. */
 	UNSYNC_MAX = 32,
-	/* Entries compared at a switch in told mode, so that large processes that switch all the time pay
-	 * for what they use: the other tables are entered anew, each by a fault. */
+	/* Entries compared at a switch in told mode, so that large processes that switch all the
+	 * time pay for what they use: the other tables are entered anew, each by a fault. */
 	REVALIDATED_MAX = 256,
 	/* Tracked writes to a leaf table before it is left to itself. */
 	UNSYNC_WRITES = 3,

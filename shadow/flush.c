@@ -94,7 +94,8 @@ void um_flush_page(struct um *um, um_gva gva)
 /* ---- 4. Another way of learning ------------------------------------------------------------- */
 
 /* Tables made while told were never write-protected, and those made while tracked keep frames
- * protected that nobody would ask about any more: they are freed, where a flush makes them stale. */
+ * protected that nobody would ask about any more: they are freed, where a flush makes them
+ * stale. */
 static enum um_result set_learn(struct um *um, enum um_learn learn)
 {
 	bool bound = learn != UM_LEARN_TRACKED;

@@ -35,9 +35,9 @@ void drop_user_half(struct um *um, struct table *root)
 			unlink_slot(um, root, i);
 }
 
-/* A process that comes back wants most of its tables again: comparing them with guest memory costs less
- * than the faults that would lead to the same comparison, one for each.  Two levels only: what hangs deeper
- * is not looked at. */
+/* A process that comes back wants most of its tables again: comparing them with guest memory now
+ * saves the faults that would lead to the same comparison, one for each.  Two levels only: what
+ * hangs deeper is not looked at. */
 void revalidate_user_half(struct um *um, struct table *root)
 {
 	unsigned slots = user_slots(um), left = REVALIDATED_MAX;

@@ -222,8 +222,8 @@ enum um_opt {
 	UM_OPT_INSTALL_AHEAD = 1u << 3, /* told/tracked: an announced A entry is built at once */
 	UM_OPT_LAZY_FLUSH = 1u << 4,    /* flush by generation; tables and their pages go back only as the
 	                                 * memory is wanted again (off: at once) */
-	UM_OPT_REVALIDATE = 1u << 5,    /* told: tables of a root switched to are compared with the guest's at
-	                                 * once and stay (off: when they are next missed) */
+	UM_OPT_REVALIDATE = 1u << 5,    /* told: the tables of a root switched to are compared with the
+	                                 * guest's at once, and stay (off: when they are missed) */
 	UM_OPT_ALL = (1u << 6) - 1,
 };
 
