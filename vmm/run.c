@@ -31,6 +31,11 @@ static enum vm_end end_with(struct vm *vm, enum vm_end end, const char *text, bo
 	return end;
 }
 
+static enum vm_end hang_up_with(struct vm *vm)
+{
+	return end_with(vm, VM_HANGUP, vm->console.error ? strerror(vm->console.error) : "closed", false);
+}
+
 /* ---- 2. Sleeping ---------------------------------------------------------------------------- */
 
 #define SLEEP_MAX_NS 1000000000u /* look around at least once a second */
@@ -141,10 +146,7 @@ static bool look_around(struct vm *vm, struct pace *pace, uint64_t now)
 		return true;
 	}
 	if (vm->console.gone) {
-		pace->end = end_with(vm, VM_HANGUP,
-		                     vm->console.error ? strerror(vm->console.error)
-		                                       : "closed",
-		                     false);
+		pace->end = hang_up_with(vm);
 		return true;
 	}
 	return false;
@@ -238,8 +240,9 @@ static bool run_slice(struct vm *vm, struct pace *pace, uint64_t now)
 	bool waiting = vm->board->is_waiting && vm->board->is_waiting(vm);
 	enum cpu_exit exit = cpu_run(vm->cpu, waiting ? SLICE_MIN : pace->budget);
 	uint64_t then = vm_now(vm);
-	if (exit == CPU_EXIT_BUDGET && !waiting) {
-		pace->budget = next_budget(pace->budget, then - now);
+	if (exit == CPU_EXIT_BUDGET) {
+		if (!waiting)
+			pace->budget = next_budget(pace->budget, then - now);
 		if (then >= pace->next_look) {
 			pace->next_look = then + LOOK_NS;
 			if (watch_quiet(vm, then, &exit)) {
@@ -273,6 +276,9 @@ enum vm_end vm_run(struct vm *vm)
 		if (vm->console.out_count)
 			break;
 	}
+	/* A good end whose last lines the console did not take is none. */
+	if (vm->console.gone && (pace.end == VM_POWER_OFF || pace.end == VM_RESET))
+		return hang_up_with(vm);
 	return pace.end;
 }
 

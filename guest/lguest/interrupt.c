@@ -173,7 +173,9 @@ bool lguest_interrupts_off(const struct lguest *lg)
 {
 	struct cpu_regs regs;
 
-	if (!lg->initialised || lguest_get(lg, DATA_IRQ_ENABLED) & VIRTUAL_IF)
+	if (!lg->initialised) /* none is delivered before, and nothing wakes it */
+		return true;
+	if (lguest_get(lg, DATA_IRQ_ENABLED) & VIRTUAL_IF)
 		return false;
 	cpu_get_regs(lg->world.cpu, &regs);
 	return !regs.halted;

@@ -116,7 +116,8 @@ void lguest_raise(struct lguest *lg, unsigned irq);
 uint64_t lguest_deadline(const struct lguest *lg);
 /* An interrupt waits for the guest to become ready: keep the slices short. */
 bool lguest_is_waiting(const struct lguest *lg);
-/* Interrupts are off (virtually), and the guest is not halted: for watchdogs. */
+/* Nothing from outside reaches the guest: interrupts are off (virtually) and it is not halted, or it has not
+ * made its first call.  For watchdogs. */
 bool lguest_interrupts_off(const struct lguest *lg);
 
 /* What the embedder meets in the guest's place: each ends the guest with a reason.

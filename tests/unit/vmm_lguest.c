@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/unit/vmm_lguest.c - the machine around a paravirtual guest: how runs end, with guests of a few bytes.
+ *
+ *   1. Little guests   family F, 1:1, their code made here
+ *   2. Watching        interrupts that are off only virtually
+ *   3. Ends
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/image.h"
+#include "tests/lib/tap.h"
+#include "vmm/internal.h"
+
+/* ---- 1. Little guests ----------------------------------------------------------------------- */
+
+enum { CODE = 0x100000, DATA = 0x101000, TEXT = 0x102000, STACK = 0x110000, HEADERS = 0x100, IMAGE = 0x3000 };
+/* Of struct lguest_data, family F. */
+enum { D_ENABLED = 0, D_BLOCKED = 4, D_STATUS = 24, D_RING = 88, D_KERNEL_ADDRESS = 1384, D_SYSCALL = 1388 };
+enum { C_INIT = 1, C_SHUTDOWN, C_CLOCK = 9, C_NOTIFY = 17 };
+
+struct little {
+	struct loading files;
+	struct made image;
+	struct vm_config config;
+	struct vm *vm;
+	size_t code; /* where the next instruction goes in the image */
+};
+
+static void put(struct little *l, const void *bytes, size_t count)
+{
+	made_copy(&l->image, l->code, bytes, count);
+	l->code += count;
+}
+
+static void put_word(struct little *l, uint8_t opcode, uint32_t word)
+{
+	put(l, &opcode, 1);
+	put(l, &word, 4);
+}
+
+static void call(struct little *l, uint32_t number, uint32_t a, uint32_t b, uint32_t c)
+{
+	put_word(l, 0xBB, a); /* mov $a, %ebx */
+	put_word(l, 0xB9, b);
+	put_word(l, 0xBA, c);
+	put_word(l, 0xB8, number);
+	put(l, "\xCD\x1F", 2); /* int $0x1F */
+}
+
+/* movl $value, address */
+static void store(struct little *l, uint32_t address, uint32_t value)
+{
+	put(l, "\xC7\x05", 2);
+	put(l, &address, 4);
+	put(l, &value, 4);
+}
+
+static void loop_counting(struct little *l)
+{
+	put(l, "\xFF\x05\x00\x28\x10\x00\xEB\xF8", 8); /* incl 0x102800; jmp back */
+}
+
+/* A 32-bit ELF of one segment. */
+static void put_headers(struct made *m)
+{
+	made_copy(m, 0, "\177ELF\1\1\1", 8);
+	made_half(m, 16, 2); /* ET_EXEC */
+	made_half(m, 18, 3); /* EM_386 */
+	made_word(m, 20, 1);
+	made_word(m, 24, CODE);
+	made_word(m, 28, 52);
+	made_half(m, 40, 52);
+	made_half(m, 42, 32);
+	made_half(m, 44, 1);
+	made_word(m, 52, 1); /* PT_LOAD */
+	made_word(m, 56, HEADERS);
+	made_word(m, 60, CODE);
+	made_word(m, 64, CODE);
+	made_word(m, 68, IMAGE);
+	made_word(m, 72, IMAGE);
+	made_word(m, 76, 7);
+}
+
+static void little_start(struct little *l)
+{
+	const size_t data = HEADERS + DATA - CODE;
+
+	memset(l, 0, sizeof *l);
+	loading_start(&l->files, 1u << 20); /* for its temporary files only */
+	put_headers(&l->image);
+	made_word(&l->image, HEADERS + IMAGE - 4, 0);
+	for (unsigned n = 0; n < 64; n++)
+		made_copy(&l->image, data + D_STATUS + n, "\xFF", 1);
+	made_word(&l->image, data + D_KERNEL_ADDRESS, 0xC0000000u);
+	made_word(&l->image, data + D_SYSCALL, 0x80);
+	made_copy(&l->image, HEADERS + TEXT - CODE, "Power down", 11);
+	l->code = HEADERS;
+	put_word(l, 0xBC, STACK); /* mov $STACK, %esp */
+	l->config.board = VM_LGUEST;
+	l->config.family = LGUEST_F;
+	l->config.ram_bytes = 16u << 20;
+	l->config.um_options = UM_OPT_ALL;
+	l->config.cpu_options = CPU_OPT_ALL;
+	l->config.no_reboot = true;
+	l->config.watchdog_seconds = 1;
+	l->config.console.in = l->config.console.out = -1;
+}
+
+static void little_make(struct little *l)
+{
+	struct guest_error error;
+
+	l->config.guest.kernel = loading_file(&l->files, 0, l->image.bytes, l->image.size);
+	l->vm = vm_new(&l->config, &error);
+	if (!l->vm)
+		fail_msg("%s", error.text);
+}
+
+static void little_end(struct little *l)
+{
+	vm_free(l->vm);
+	loading_end(&l->files);
+}
+
+static void expect_end(struct little *l, enum vm_end end, const char *word)
+{
+	alarm(60); /* a run that does not end is a failure */
+	little_make(l);
+	assert_int_equal(vm_run(l->vm), end);
+	alarm(0);
+	if (!strstr(vm_last_words(l->vm), word))
+		fail_msg("'%s' lacks '%s'", vm_last_words(l->vm), word);
+	little_end(l);
+}
+
+/* ---- 2. Watching ---------------------------------------------------------------------------- */
+
+static void the_watchdog_knows_the_virtual_flag(void **state)
+{
+	struct little l;
+	(void)state;
+	little_start(&l);
+	call(&l, C_INIT, DATA, 0, 0);
+	loop_counting(&l);
+	expect_end(&l, VM_STUCK, "watchdog");
+}
+
+/* What waits makes the slices short; the watchdog looks all the same. */
+static void an_interrupt_that_waits_does_not_calm_the_watchdog(void **state)
+{
+	struct little l;
+	(void)state;
+	little_start(&l);
+	call(&l, C_INIT, DATA, 0, 0);
+	store(&l, DATA + D_BLOCKED, 0);
+	call(&l, C_CLOCK, 100000, 0, 0);
+	loop_counting(&l);
+	expect_end(&l, VM_STUCK, "watchdog");
+}
+
+/* Nothing can be delivered there, so it counts as interrupts off. */
+static void a_guest_that_never_comes_to_its_first_call_is_watched(void **state)
+{
+	struct little l;
+	(void)state;
+	little_start(&l);
+	loop_counting(&l);
+	expect_end(&l, VM_STUCK, "watchdog");
+}
+
+static void halted_before_the_first_call_is_stuck(void **state)
+{
+	struct little l;
+	int in[2];
+	(void)state;
+	assert_int_equal(pipe(in), 0); /* input may come, but nobody would hear of it */
+	little_start(&l);
+	l.config.console.in = in[0];
+	put(&l, "\xF4", 1);
+	expect_end(&l, VM_STUCK, "halted with interrupts off");
+	close(in[0]), close(in[1]);
+}
+
+/* ---- 3. Ends -------------------------------------------------------------------------------- */
+
+static void the_last_words_on_a_full_disk_are_missed(void **state)
+{
+	struct little l;
+	(void)state;
+	FILE *full = fopen("/dev/full", "w");
+	if (!full)
+		skip();
+	little_start(&l);
+	l.config.console.out = fileno(full);
+	call(&l, C_INIT, DATA, 0, 0);
+	call(&l, C_NOTIFY, TEXT, 0, 0);
+	call(&l, C_SHUTDOWN, TEXT, 1, 0);
+	expect_end(&l, VM_HANGUP, "No space left");
+	fclose(full);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_watchdog_knows_the_virtual_flag),
+		cmocka_unit_test(an_interrupt_that_waits_does_not_calm_the_watchdog),
+		cmocka_unit_test(a_guest_that_never_comes_to_its_first_call_is_watched),
+		cmocka_unit_test(halted_before_the_first_call_is_stuck),
+		cmocka_unit_test(the_last_words_on_a_full_disk_are_missed),
+	};
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
