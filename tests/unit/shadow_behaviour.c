@@ -436,6 +436,57 @@ BOTH(inactive_table_changed_in_place)
 	done(f);
 }
 
+/* What changed in silence while another was current is seen after the switch, whatever was kept. */
+TOLD(inactive_directory_changed_in_silence)
+{
+	static const struct { uint32_t pde; unsigned access; enum um_result result; um_gfn gfn; } changes[] = {
+		{ USER_TABLE_B | 0x27, REF_USER, UM_OK, PAGE_2 >> 12 },
+		{ USER_TABLE | 0x25, REF_USER | REF_WRITE, UM_FAULT, 0 }, /* no longer writable */
+		{ USER_TABLE | 0x03, REF_USER, UM_FAULT, 0 },
+		{ USER_TABLE | 0x07, REF_USER, UM_OK, PAGE >> 12 },       /* not Accessed: to be set again */
+		{ 0, REF_USER, UM_FAULT, 0 },
+	};
+
+	for (unsigned i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+		fake_quiet(f, pde_gpa(DIR_A, USER), USER_TABLE | 7);
+		fake_switch(f, DIR_A);
+		expect(f, USER, REF_USER | REF_WRITE, UM_OK);
+		fake_switch(f, DIR_B);
+		fake_quiet(f, pde_gpa(DIR_A, USER), changes[i].pde);
+		fake_switch(f, DIR_A);
+		struct fake_access got = fake_access(f, USER, changes[i].access);
+		assert_int_equal(got.result, changes[i].result);
+		if (got.result == UM_OK)
+			assert_int_equal(got.gpa >> 12, changes[i].gfn);
+		if (got.result == UM_OK)
+			assert_true(fake_read(f, pde_gpa(DIR_A, USER)) & 0x20);
+	}
+	done(f);
+}
+
+/* Tables that still agree are there at once after a switch, up to a number of entries. */
+TOLD(tables_are_kept_over_a_switch)
+{
+	uint64_t faults;
+
+	expect(f, USER, REF_USER | REF_WRITE, UM_OK);
+	fake_switch(f, DIR_B);
+	expect(f, USER, REF_USER, UM_OK);
+	fake_switch(f, DIR_A);
+	faults = stats(f).faults;
+	expect(f, USER, REF_USER | REF_WRITE, UM_OK);
+	assert_int_equal(stats(f).faults, faults);
+	for (uint32_t i = 0; i < 512; i++) {
+		fake_quiet(f, pte_gpa(USER_TABLE, i << 12), PAGE | 0x67);
+		expect(f, (USER & 0xFFC00000u) + (i << 12), REF_USER, UM_OK);
+	}
+	fake_switch(f, DIR_B);
+	fake_switch(f, DIR_A);
+	assert_false(mapped(f, USER, REF_USER));
+	expect(f, USER, REF_USER, UM_OK);
+	done(f);
+}
+
 BOTH(low_bits_of_cr3)
 {
 	uint64_t hits;
@@ -902,6 +953,8 @@ int main(void)
 		T("D25 set_pte for another root", set_pte_elsewhere),
 		T("B8 five address spaces", five_address_spaces),
 		T("B9 R7 D9 inactive table changed in place", inactive_table_changed_in_place),
+		T("R7 D9 inactive directory changed in silence", inactive_directory_changed_in_silence),
+		T("R7 R13 tables are kept over a switch", tables_are_kept_over_a_switch),
 		T("D26 low bits of CR3", low_bits_of_cr3),
 		T("R12 D12 least recently used root goes", least_recently_used_root_goes),
 		T("D16 three hundred roots", three_hundred_roots),
