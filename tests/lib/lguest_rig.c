@@ -541,7 +541,7 @@ void lgrig_boot(struct lgrig *rig)
 
 	rig->audit = false; /* some 300 calls: once at the end */
 	must(lgrig_init(rig), rig);
-	if (rig->family >= LGUEST_F)
+	if (rig->family >= LGUEST_D)
 		must(lgrig_call(rig, LGCALL_NEW_PGTABLE, LGRIG_BOOT_DIR, 0, 0, 0), rig);
 	rig->booted = true;
 	must(lgrig_call(rig, LGCALL_NEW_PGTABLE, LGRIG_SWAPPER, 0, 0, 0), rig);

@@ -212,6 +212,38 @@ static void test_which_gates_are_direct(void **state)
 	}
 }
 
+/* Page faults, protection faults and the FPU come to the host first, and then through the guest's gate as it is. */
+static void test_trap_gates_that_are_not_direct(void **state)
+{
+	static const unsigned vectors[] = { 7, 13, 14 };
+	struct lgrig *rig = booted(LGUEST_F);
+	uint32_t at = lgrig_va(LGRIG_HANDLERS);
+
+	(void)state;
+	for (unsigned n = 0; n < 3; n++) {
+		unsigned v = vectors[n];
+		assert_int_equal(lgrig_call(rig, LGCALL_LOAD_IDT_ENTRY, v, (at + 16 * v) & 0xFFFF,
+		                            ((at + 16 * v) & 0xFFFF0000u) | 0x8F00, 0), LGRIG_DONE);
+		assert_int_equal(gate(rig, v) >> 16 & 0xFFFF, LGUEST_HOST_CS);
+	}
+	lgrig_put(rig, LGRIG_DATA + LGDATA_IRQ_ENABLED, 0x200);
+	assert_int_equal(lgrig_touch(rig, USER, UM_USER), LGRIG_REFLECTED);
+	assert_int_equal(rig->frame.vector, 14);
+	assert_int_equal(lgrig_data(rig, LGDATA_IRQ_ENABLED), 0x200);
+	lgrig_free(rig);
+}
+
+/* Selector and the odd bits are not the guest's to choose. */
+static void test_a_gates_stored_form(void **state)
+{
+	struct lgrig *rig = booted(LGUEST_F);
+
+	(void)state;
+	assert_int_equal(lgrig_call(rig, LGCALL_LOAD_IDT_ENTRY, 0x80, 0x00085678, 0x1234FFFF, 0), LGRIG_DONE);
+	assert_int_equal(gate(rig, 0x80), 0x1234EF0000615678ull);
+	lgrig_free(rig);
+}
+
 static void test_system_call_goes_by_itself(void **state)
 {
 	struct lgrig *rig = booted(LGUEST_F);
@@ -284,6 +316,17 @@ static void test_frame_from_the_kernel_is_on_its_own_stack(void **state)
 	assert_int_equal(rig->frame.eip, lgrig_va(LGRIG_TEXT));
 	cpu_get_regs(rig->cpu, &regs);
 	assert_int_equal(regs.gpr[CPU_ESP], lgrig_va(LGRIG_STACK_END) - 64 - 4 * 4);
+	lgrig_free(rig);
+}
+
+static void test_cr2_is_of_page_faults_only(void **state)
+{
+	struct lgrig *rig = booted(LGUEST_F);
+
+	(void)state;
+	lgrig_put(rig, LGRIG_DATA + LGDATA_CR2, 0x4711);
+	assert_int_equal(LGRIG_EXECUTE(rig, 3, 0x0F, 0x0B), LGRIG_REFLECTED);
+	assert_int_equal(lgrig_data(rig, LGDATA_CR2), 0x4711);
 	lgrig_free(rig);
 }
 
@@ -426,6 +469,11 @@ static void test_ts_makes_the_fpu_trap(void **state)
 	assert_int_equal(lgrig_execute(rig, 1, fld1, 2), LGRIG_REFLECTED);
 	assert_int_equal(lgrig_call(rig, LGCALL_TS, 0, 0, 0, 0), LGRIG_DONE);
 	assert_int_equal(lgrig_execute(rig, 3, fld1, 2), LGRIG_DONE);
+	/* INT 7 of a program, where the guest lets it: nothing while the FPU is its own. */
+	uint32_t at = lgrig_va(LGRIG_HANDLERS) + 16 * 7;
+	assert_int_equal(lgrig_call(rig, LGCALL_LOAD_IDT_ENTRY, 7, at & 0xFFFF, (at & 0xFFFF0000u) | 0xEE00, 0),
+	                 LGRIG_DONE);
+	assert_int_equal(LGRIG_EXECUTE(rig, 3, 0xCD, 0x07), LGRIG_DONE);
 	lgrig_free(rig);
 }
 
@@ -640,10 +688,13 @@ int main(void)
 		cmocka_unit_test(test_a_loaded_segment_that_goes_ends_the_guest),
 		cmocka_unit_test(test_idt_entries_that_are_ignored_or_refused),
 		cmocka_unit_test(test_which_gates_are_direct),
+		cmocka_unit_test(test_trap_gates_that_are_not_direct),
+		cmocka_unit_test(test_a_gates_stored_form),
 		cmocka_unit_test(test_system_call_goes_by_itself),
 		cmocka_unit_test(test_int_n_obeys_the_guests_gates),
 		cmocka_unit_test(test_frame_has_the_virtual_flag),
 		cmocka_unit_test(test_frame_from_the_kernel_is_on_its_own_stack),
+		cmocka_unit_test(test_cr2_is_of_page_faults_only),
 		cmocka_unit_test(test_error_code_says_present),
 		cmocka_unit_test(test_window_is_not_the_guests),
 		cmocka_unit_test(test_set_stack_is_checked),
