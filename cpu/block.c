@@ -9,13 +9,16 @@
  *   5. Written code      code_written(), cpu_code_written()
  *
  * Memory is bounded: one arena of ARENA_BYTES.  When it is full everything is forgotten; that happens only
- * in find_block(), when no block is running, and is the only way memory is reclaimed.
+ * in find_block(), when no block is running, and is the only way memory is reclaimed.  What runs (instructions,
+ * jumps) fills it from below, what is known of it from above: a processor that wakes with cold caches waits
+ * for as few lines and pages of it as can be.
  */
 #include "cpu/block.h"
 #include "cpu/fpu.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "cpu/decode.h"
 #include "cpu/memory.h"
@@ -25,6 +28,7 @@
 /* ---- 1. The cache --------------------------------------------------------------------------- */
 
 #define ARENA_BYTES (20u << 20)
+#define HUGE_PAGE (2u << 20)     /* the host's, where it has such */
 #define BLOCK_INSNS 32u          /* at most; bounds how long an interrupt waits */
 #define BUCKETS 32768u
 #define CODE_UNIT 16u            /* bytes a bit of code_page.map stands for */
@@ -33,10 +37,10 @@ struct block {
 	uint64_t key;            /* offset in guest RAM << 8 | mode */
 	struct block *next;      /* same bucket */
 	const uint8_t *second;   /* crosses pages: the host page of its rest; else NULL */
+	struct insn *insn;       /* ... and room for a struct link */
 	uint16_t bytes;
 	uint8_t insns;           /* handlers to poison, op_block_end included */
 	bool dead;
-	struct insn insn[];      /* ... and room for a struct link */
 };
 _Static_assert(sizeof(struct link) <= sizeof(struct insn), "a link takes an instruction's place");
 
@@ -56,12 +60,28 @@ struct block_cache {
 	size_t ram_pages;
 	struct code_page **pages;   /* by page of guest RAM; NULL: no decoded code */
 	uint8_t *arena;
-	size_t used;
+	size_t used, end;           /* free in between */
 	uint32_t generation[2];     /* of c->jumps, supervisor and user */
 	bool nonglobal_jumps;       /* a supervisor's jump leads to a page that is not global */
 	uint64_t jump_pages[512];   /* linear pages (hashed) that c->jumps knows */
 	struct block *bucket[BUCKETS];
 };
+
+/* Fewer translations to be missed.  The host may refuse. */
+static void prefer_huge_pages(void *start, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+	(void)madvise(start, bytes, MADV_HUGEPAGE);
+#else
+	(void)start, (void)bytes;
+#endif
+}
+
+static void empty(struct block_cache *cache)
+{
+	cache->used = JUMPS * sizeof(struct jump);
+	cache->end = ARENA_BYTES;
+}
 
 bool blocks_new(struct cpu *c)
 {
@@ -74,14 +94,17 @@ bool blocks_new(struct cpu *c)
 	c->decoder = &cache->decoder;
 	cache->ram_pages = c->ram_bytes / UM_PAGE_SIZE;
 	cache->pages = calloc(cache->ram_pages + 1, sizeof(*cache->pages));
-	cache->arena = aligned_alloc(64, ARENA_BYTES);
-	c->jumps = calloc(JUMPS, sizeof(*c->jumps));
-	return cache->pages && cache->arena && c->jumps;
+	cache->arena = aligned_alloc(HUGE_PAGE, ARENA_BYTES);
+	if (!cache->pages || !cache->arena)
+		return false;
+	prefer_huge_pages(cache->arena, ARENA_BYTES);
+	c->jumps = memset(cache->arena, 0, JUMPS * sizeof(*c->jumps));
+	empty(cache);
+	return true;
 }
 
 void blocks_free(struct cpu *c)
 {
-	free(c->jumps);
 	if (!c->blocks)
 		return;
 	free(c->blocks->pages);
@@ -104,18 +127,23 @@ bool has_code(const struct cpu *c, const uint8_t *host)
 	return in_ram(c, host) && c->blocks->pages[ram_page(c, host)];
 }
 
+/* From above. */
 static void *take(struct block_cache *cache, size_t bytes)
 {
-	void *p = cache->arena + cache->used;
+	cache->end -= (bytes + 15) & ~(size_t)15;
+	return cache->arena + cache->end;
+}
 
-	cache->used += (bytes + 15) & ~(size_t)15;
-	return p;
+/* From below: where the next block's instructions go. */
+static struct insn *next_insns(const struct block_cache *cache)
+{
+	return (struct insn *)(cache->arena + cache->used);
 }
 
 /* Room for the largest block and its bookkeeping? */
 static bool has_room(const struct block_cache *cache)
 {
-	return ARENA_BYTES - cache->used >
+	return cache->end - cache->used >
 	       sizeof(struct block) + (BLOCK_INSNS + 2) * sizeof(struct insn) +
 		   2 * (sizeof(struct code_page) + sizeof(struct code_range)) + 128;
 }
@@ -126,7 +154,7 @@ static void forget_everything(struct cpu *c)
 
 	memset(cache->pages, 0, cache->ram_pages * sizeof(*cache->pages));
 	memset(cache->bucket, 0, sizeof(cache->bucket));
-	cache->used = 0;
+	empty(cache);
 	c->patch = NULL;
 	jumps_flush(c);
 }
@@ -195,15 +223,24 @@ void jumps_flush_page(struct cpu *c, uint32_t linear)
 		jumps_flush(c);
 }
 
-static void remember_jump(struct cpu *c, uint32_t linear, const struct insn *insn)
+/* A jump holds as long as the translation of this page does. */
+static void depend_on(struct cpu *c, uint32_t linear)
 {
-	struct jump *j = jump_at(c, linear);
 	size_t word;
 	uint64_t bit = jump_page_bit(linear, &word);
 
 	c->blocks->jump_pages[word] |= bit;
 	if (c->cpl != 3 && !tlb_is_global(c, linear))
 		c->blocks->nonglobal_jumps = true;
+}
+
+static void remember_jump(struct cpu *c, uint32_t linear, const struct insn *insn, bool crossing)
+{
+	struct jump *j = jump_at(c, linear);
+
+	depend_on(c, linear);
+	if (crossing)
+		depend_on(c, (linear | ~PAGE_MASK) + 1);
 	j->key = (uint64_t)linear << 32 | c->jump_key;
 	j->insn = insn;
 }
@@ -244,20 +281,29 @@ static void find_near(struct insn *i, unsigned start)
 		i->flags |= INSN_TAKEN_NEAR;
 }
 
-/* Close a block of n instructions: its end, links, neighbourhood. */
-static void finish_block(struct block *b, unsigned n, unsigned start, bool chain, bool fuse)
+/* What decode_run() made. */
+struct run_of_insns {
+	unsigned n;     /* in struct insn */
+	unsigned count; /* instructions of the guest */
+	unsigned bytes;
+};
+
+/* Close a block: its end, links, neighbourhood. */
+static void finish_block(struct block *b, const struct run_of_insns *run, unsigned start, bool chain, bool fuse)
 {
+	unsigned n = run->n;
 	struct insn *last = &b->insn[n - 1];
 
-	b->bytes = (uint16_t)(last->off + last->len);
+	b->bytes = (uint16_t)run->bytes;
 	if (!(last->flags & INSN_END)) {
 		last = &b->insn[n++];
 		memset(last, 0, sizeof(*last));
 		last->fn = chain ? op_block_end : op_block_return;
 		last->off = b->bytes;
-		last->count = (uint8_t)(n - 1);
+		last->count = (uint8_t)run->count;
 		last->flags = INSN_END;
 	}
+	b->insn->first = 1;
 	if (fuse && n > 1) {
 		insn_fn *both = fused_handler(last[-1].fn, last->fn);
 		if (both)
@@ -268,38 +314,62 @@ static void finish_block(struct block *b, unsigned n, unsigned start, bool chain
 	b->insns = (uint8_t)n;
 }
 
-/* Decode from bytes[0], at most `limit` instructions; returns how many, 0 if the first is not whole. */
-static unsigned decode_run(struct cpu *c, struct insn *insn, const uint8_t *bytes, unsigned avail,
-			   unsigned mode, unsigned limit)
+/* Does it change nothing but EIP?  Compilers align with such, and entries of functions have one. */
+static bool does_nothing(const struct insn *i)
 {
-	unsigned at = 0, n = 0;
+	return i->fn == op_nop || (i->fn == op_lea32_base && i->base == i->reg && !i->disp) ||
+	       (i->fn == mov_handlers[2][FORM_RR] && i->rm == i->reg);
+}
 
-	while (n < limit && at < avail) {
-		struct insn *i = &insn[n];
-		if (decode(&c->blocks->decoder, bytes + at, avail - at, mode, c->options, i) == DECODE_MORE)
+/* Decode from bytes[0], at most `limit` instructions; run.n == 0 if the first is not whole.  `skip`: those that
+ * do nothing get no struct insn, they only count. */
+static struct run_of_insns decode_run(struct cpu *c, struct insn *insn, const uint8_t *bytes, unsigned avail,
+                                      unsigned mode, unsigned limit, bool skip)
+{
+	struct run_of_insns run = { 0, 0, 0 };
+
+	while (run.count < limit && run.bytes < avail) {
+		struct insn *i = &insn[run.n];
+		if (decode(&c->blocks->decoder, bytes + run.bytes, avail - run.bytes, mode, c->options, i) ==
+		    DECODE_MORE)
 			break;
-		i->off = (uint16_t)at;
-		i->count = (uint8_t)(n + 1);
-		at += i->len;
-		n++;
+		i->off = (uint16_t)run.bytes;
+		i->count = (uint8_t)++run.count;
+		run.bytes += i->len;
+		if (skip && does_nothing(i))
+			continue;
+		run.n++;
 		if (i->flags & INSN_END)
 			break;
 	}
-	return n;
+	if (!run.n && run.count)
+		return decode_run(c, insn, bytes, avail, mode, limit, false);
+	return run;
 }
 
 static unsigned insns_allowed(unsigned mode) { return mode & MODE_STEP ? 1 : BLOCK_INSNS; }
 
-static struct block *add_block(struct cpu *c, struct block *b, unsigned n, const uint8_t *host, unsigned mode)
+static bool may_fuse(unsigned mode, uint32_t options)
 {
-	struct block **bucket;
+	return may_chain(mode, options) && options & CPU_OPT_FUSE;
+}
 
-	finish_block(b, n, (unsigned)((uintptr_t)host % UM_PAGE_SIZE), may_chain(mode, c->options),
-	             may_chain(mode, c->options) && c->options & CPU_OPT_FUSE);
-	take(c->blocks, sizeof(*b) + (b->insns + 1u) * sizeof(struct insn));
-	b->key = (uint64_t)(host - c->ram) << 8 | mode;
-	b->dead = false;
-	bucket = bucket_of(c->blocks, b->key);
+/* The block of what decode_run() has put where the next block's instructions go. */
+static struct block *add_block(struct cpu *c, const struct run_of_insns *run, const uint8_t *host,
+                               const uint8_t *second, unsigned mode)
+{
+	struct block_cache *cache = c->blocks;
+	struct block **bucket, *b = take(cache, sizeof(*b));
+
+	*b = (struct block){
+		.key = (uint64_t)(host - c->ram) << 8 | mode,
+		.second = second,
+		.insn = next_insns(cache),
+	};
+	finish_block(b, run, (unsigned)((uintptr_t)host % UM_PAGE_SIZE), may_chain(mode, c->options),
+	             may_fuse(mode, c->options));
+	cache->used += (b->insns + 1u) * sizeof(struct insn);
+	bucket = bucket_of(cache, b->key);
 	b->next = *bucket;
 	*bucket = b;
 	if (c->trace.block) {
@@ -320,30 +390,31 @@ static unsigned last_byte(const struct block *b, unsigned n, unsigned first, uns
 
 static struct block *build_block(struct cpu *c, const uint8_t *host, unsigned mode)
 {
-	struct block *b = (struct block *)(c->blocks->arena + c->blocks->used);
+	struct insn *insn = next_insns(c->blocks);
 	unsigned start = (unsigned)((uintptr_t)host % UM_PAGE_SIZE), avail = UM_PAGE_SIZE - start;
-	unsigned n = decode_run(c, b->insn, host, avail, mode, insns_allowed(mode));
+	struct run_of_insns run = decode_run(c, insn, host, avail, mode, insns_allowed(mode),
+	                                     may_fuse(mode, c->options));
+	struct block *b;
 
-	if (!n)
+	if (!run.n)
 		return NULL;
-	b->second = NULL;
-	add_block(c, b, n, host, mode);
-	claim(c, host, start, last_byte(b, n, start, avail), b);
+	b = add_block(c, &run, host, NULL, mode);
+	claim(c, host, start, last_byte(b, run.n, start, avail), b);
 	return b;
 }
 
 /* One instruction whose rest is in the page behind `second`. */
 static struct block *build_crossing(struct cpu *c, const uint8_t *host, const uint8_t *second, unsigned mode)
 {
-	struct block *b = (struct block *)(c->blocks->arena + c->blocks->used);
 	unsigned start = (unsigned)((uintptr_t)host % UM_PAGE_SIZE), first = UM_PAGE_SIZE - start;
 	uint8_t bytes[INSN_BYTES_MAX];
+	struct run_of_insns run;
+	struct block *b;
 
 	memcpy(bytes, host, first);
 	memcpy(bytes + first, second, INSN_BYTES_MAX - first);
-	decode_run(c, b->insn, bytes, INSN_BYTES_MAX, mode, 1);
-	b->second = second;
-	add_block(c, b, 1, host, mode);
+	run = decode_run(c, next_insns(c->blocks), bytes, INSN_BYTES_MAX, mode, 1, false);
+	b = add_block(c, &run, host, second, mode);
 	claim(c, host, start, UM_PAGE_SIZE - 1, b);
 	claim(c, second, 0, INSN_BYTES_MAX - first - 1, b);
 	return b;
@@ -361,27 +432,26 @@ static void kill_block(struct block_cache *cache, struct block *b)
 	if (*p)
 		*p = b->next;
 	b->dead = true;
-	for (unsigned n = 0; n < b->insns; n++) {
+	for (unsigned n = 0; n < b->insns; n++)
 		b->insn[n].fn = op_stale;
-		b->insn[n].thunk = NULL;
-	}
 }
 
 /* What find_block() found. */
 struct found {
 	const struct insn *insn; /* NULL: an exception or c->exit is recorded */
 	unsigned bytes;          /* of the block */
-	bool whole;              /* a block of one page: where it is does not depend on other translations */
+	bool cached;             /* a block: may be led to by a jump ... */
+	bool crossing;           /* ... but not by a link when it depends on another page's translation */
 };
 static struct found found_block(const struct block *b)
 {
-	return (struct found){ b->insn, b->bytes, !b->second };
+	return (struct found){ b->insn, b->bytes, true, b->second };
 }
 static struct found found_uncached(struct cpu *c, uint32_t linear, unsigned mode)
 {
 	const struct insn *i = find_uncached(c, linear, mode);
 
-	return (struct found){ i, i ? i->len : 0, false };
+	return (struct found){ i, i ? i->len : 0, false, false };
 }
 
 static struct found cached_block(struct cpu *c, uint32_t linear, const uint8_t *host, unsigned mode)
@@ -476,9 +546,10 @@ const struct insn *find_block(struct cpu *c, unsigned extra)
 		fault(c, EXC_GP, 0);
 		return NULL;
 	}
-	if (f.whole && mode & MODE_FLAT && !(mode & MODE_STEP)) {
-		remember_jump(c, linear, f.insn);
-		return chain_to(c, f.insn);
+	if (f.cached && mode & MODE_FLAT && !(mode & MODE_STEP)) {
+		remember_jump(c, linear, f.insn, f.crossing);
+		if (!f.crossing)
+			return chain_to(c, f.insn);
 	}
 	c->patch = NULL;
 	return f.insn;
@@ -532,22 +603,27 @@ void cpu_code_written(struct cpu *c, const uint8_t *host, size_t bytes)
 	}
 }
 
-/* Links keep leading to a poisoned block, so its first instruction learns where its successor is: c->patch. */
+/* Links keep leading to a poisoned block, so its first instruction learns where its successor is: c->patch.
+ * (Not before it is met: who poisoned it may be its own running instruction, which may still need its operands.) */
 enum run op_stale(struct cpu *c, const struct insn *i)
 {
-	const struct insn *successor;
+	struct insn *first;
 
-	memcpy(&successor, &i->thunk, sizeof(successor));
-	if (successor && successor->fn != op_stale)
-		return successor->fn(c, successor);
-	c->eip = insn_eip(c, i);
-	c->budget -= i->count - 1;
-	c->patch = NULL;
-	if (i->count == 1) {
-		struct jump *j = jump_at(c, c->seg[CPU_CS].base + c->eip);
-		if (j->insn == i)
-			j->key = 0;
-		c->patch = (const struct insn **)(uintptr_t)&i->thunk;
+	if (!i->first) {
+		c->eip = insn_eip(c, i);
+		c->budget -= i->count - 1;
+		c->patch = NULL;
+		return RUN_BLOCK;
 	}
+	if (i->linked && i->successor && i->successor->fn != op_stale)
+		return i->successor->fn(c, i->successor);
+	c->eip = c->block_eip;
+	struct jump *j = jump_at(c, c->seg[CPU_CS].base + c->eip);
+	if (j->insn == i)
+		j->key = 0;
+	first = (struct insn *)(uintptr_t)i; /* the arena's, not const there */
+	first->linked = 1;
+	first->successor = NULL;
+	c->patch = &first->successor;
 	return RUN_BLOCK;
 }

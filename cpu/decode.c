@@ -74,7 +74,10 @@ static void take_prefixes(const ZydisDecodedInstruction *z, unsigned mode, struc
 		default: break;
 		}
 	}
-	i->prefix = i->flags & INSN_REP ? 0xF3 : i->flags & INSN_REPNE ? 0xF2 : opsize ? 0x66 : 0;
+	i->prefix = i->flags & INSN_REP     ? PREFIX_F3
+	            : i->flags & INSN_REPNE ? PREFIX_F2
+	            : opsize                ? PREFIX_66
+	                                    : PREFIX_NONE;
 	i->opsize = code32 != opsize ? 4 : 2;
 	i->addrsize = code32 != addrsize ? 4 : 2;
 }
@@ -117,7 +120,6 @@ static void take_operands(const ZydisDecodedInstruction *z, unsigned mode, struc
 	i->base = i->index = REG_NONE;
 	i->disp = (uint32_t)z->raw.disp.value;
 	i->imm = (uint32_t)z->raw.imm[0].value.s;
-	i->imm2 = (uint16_t)z->raw.imm[1].value.u;
 	i->reg = i->rm = z->opcode & 7;
 	if (z->attributes & ZYDIS_ATTRIB_HAS_MODRM) {
 		i->reg = z->raw.modrm.reg;
@@ -131,10 +133,12 @@ static void take_operands(const ZydisDecodedInstruction *z, unsigned mode, struc
 		}
 	} else if (z->raw.disp.size) {
 		i->flags |= INSN_MEM; /* MOV with an absolute offset */
+	} else {
+		i->disp = (uint16_t)z->raw.imm[1].value.u;
 	}
-	i->seg = i->base == CPU_ESP || i->base == CPU_EBP ? CPU_SS : CPU_DS;
-	if (segment >= 0)
-		i->seg = (uint8_t)segment;
+	if (segment < 0)
+		segment = i->base == CPU_ESP || i->base == CPU_EBP ? CPU_SS : CPU_DS;
+	i->seg = (unsigned)segment & 7;
 }
 
 /* ---- 3. decode() ---------------------------------------------------------------------------- */

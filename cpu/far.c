@@ -464,13 +464,13 @@ static enum run finish(struct cpu *c, const struct insn *i, bool done)
 enum run op_far_direct_jump(struct cpu *c, const struct insn *i)
 {
 	c->eip = insn_eip(c, i);
-	return finish(c, i, far_jump(c, i->imm2, i->imm, next_eip(c, i), i->opsize));
+	return finish(c, i, far_jump(c, (uint16_t)i->disp, i->imm, next_eip(c, i), i->opsize));
 }
 
 enum run op_far_direct_call(struct cpu *c, const struct insn *i)
 {
 	c->eip = insn_eip(c, i);
-	return finish(c, i, far_call(c, i->imm2, i->imm, next_eip(c, i), i->opsize));
+	return finish(c, i, far_call(c, (uint16_t)i->disp, i->imm, next_eip(c, i), i->opsize));
 }
 
 /* The far pointer in memory: offset, then selector. */

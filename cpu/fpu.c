@@ -321,7 +321,7 @@ static enum run stop(struct cpu *c, const struct insn *i)
 }
 const struct insn fpu_stop[2] = { { .fn = stop }, { .fn = stop } };
 
-_Static_assert(sizeof(struct insn) == 48 && offsetof(struct insn, fn) == 0, "fpu_host_x86_64.S knows this");
+_Static_assert(sizeof(struct insn) == 32 && offsetof(struct insn, fn) == 0, "fpu_host_x86_64.S knows this");
 
 /* ---- 8. Operands ---------------------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@
  */
 	.text
 
-	.set	INSN_SIZE, 48 /* sizeof(struct insn); fn is its first member (asserted in fpu.c) */
+	.set	INSN_SIZE, 32 /* sizeof(struct insn); fn is its first member (asserted in fpu.c) */
 	.macro	next
 	add	$INSN_SIZE, %rsi
 	jmp	*(%rsi)

@@ -105,6 +105,16 @@ typedef uint64_t simd_flags_fn(struct cpu *c, const struct insn *i, void *dst, c
 extern const uint8_t x87_reg_thunks[8 * 64][8], x87_mem_thunks[8 * 8][8], x87_flags_thunks[2 * 16][8],
 	x87_cmov_thunks[8][16], simd_thunks[4 * 256][32], simd_cmp_thunks[4 * 8][32];
 
+/* struct insn's `thunk`: where it is after the first of them, in steps of 8 bytes. */
+static inline uint16_t thunk_number(const void *thunk)
+{
+	return (uint16_t)(((uintptr_t)thunk - (uintptr_t)x87_reg_thunks) / 8);
+}
+static inline const void *thunk_of(const struct insn *i)
+{
+	return (const void *)((uintptr_t)x87_reg_thunks + (uintptr_t)i->thunk * 8);
+}
+
 /* The last line of a handler: the thunk, then the next instruction. */
 #define NEXT_AFTER(thunk, c, i, dst, src) return ((thunk_fn *)(thunk))((c), (i), (dst), (src))
 /* The thunk alone: what comes next is a handler that returns. */

@@ -43,25 +43,36 @@ enum { REG_NONE = 8 }; /* c->gpr[REG_NONE] is always 0 */
 
 struct insn {
 	insn_fn *fn;
-	uint32_t disp;      /* displacement of the memory operand, sign-extended */
-	uint32_t imm;       /* immediate (sign-extended to the operand size), or relative branch distance */
+	union {
+		struct {
+			uint32_t disp; /* displacement of the memory operand, sign-extended; ENTER's second
+			                * immediate, far pointers' selector */
+			uint32_t imm;  /* immediate (sign-extended to the operand size), or relative branch
+			                * distance */
+		};
+		const struct insn *successor; /* of a poisoned block's first: block.c */
+	};
 	uint16_t off;       /* bytes from the block's first byte to this instruction */
-	uint16_t imm2;      /* ENTER's second, far pointers' selector */
+	uint16_t thunk;     /* host code for the handler: fpu_state.h */
 	uint8_t len;        /* bytes */
-	uint8_t opsize;     /* operand size by prefix and mode: 2 or 4 */
-	uint8_t addrsize;   /* 2 or 4 */
-	uint8_t seg;        /* segment register of the memory operand (CPU_ES..CPU_GS), override applied */
+	uint8_t opsize : 3; /* operand size by prefix and mode: 2 or 4 */
+	uint8_t addrsize : 3; /* 2 or 4 */
+	uint8_t prefix : 2; /* mandatory/REP prefix: PREFIX_* (F2/F3 win) */
+	uint8_t seg : 3;    /* segment register of the memory operand (CPU_ES..CPU_GS), override applied */
+	uint8_t first : 1;  /* of its block */
+	uint8_t linked : 1; /* poisoned: `successor` holds */
 	uint8_t base, index;/* 0..7 or REG_NONE */
 	uint8_t scale;      /* shift 0..3 */
 	uint8_t reg;        /* ModRM.reg, or the register of a +r opcode */
 	uint8_t rm;         /* ModRM.rm as a register when mod == 3 */
 	uint8_t flags;      /* INSN_* */
-	uint8_t prefix;     /* mandatory/REP prefix: 0, 0x66, 0xF2, 0xF3 (F2/F3 win) */
 	uint8_t opcode;     /* last opcode byte */
 	uint8_t size;       /* access size in bytes, where a handler serves several */
 	uint8_t count;      /* 1 for the block's first instruction, 2 for the second... (block.c) */
-	const void *thunk;  /* host code or data for the handler (fpu/simd), or NULL */
 };
+/* Two to a cache line: a kernel's timer tick streams through thousands of them, each once. */
+_Static_assert(sizeof(struct insn) == 32 || sizeof(void *) != 8, "struct insn has grown");
+enum { PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 };
 enum {
 	INSN_MEM = 1u << 0,   /* has a memory operand (ModRM) */
 	INSN_LOCK = 1u << 1,

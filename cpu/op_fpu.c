@@ -47,7 +47,7 @@ static enum run reg_slow(struct cpu *c, const struct insn *i)
 
 	REQUIRE(false, x87_allowed, c, i);
 	note_insn(c, f, i);
-	run_thunk(c, i->thunk, NULL, NULL);
+	run_thunk(c, thunk_of(i), NULL, NULL);
 	check_unmasked(f);
 	NEXT(c, i);
 }
@@ -59,7 +59,7 @@ enum run op_x87_reg(struct cpu *c, const struct insn *i)
 	if (unlikely(!x87_ready(c, f)))
 		return reg_slow(c, i);
 	note_insn(c, f, i);
-	NEXT_AFTER(i->thunk, c, i, NULL, NULL);
+	NEXT_AFTER(thunk_of(i), c, i, NULL, NULL);
 }
 
 /* FCOMI and its like: ZF, PF, CF are the outcome, OF, SF, AF are cleared. */
@@ -69,7 +69,7 @@ enum run op_x87_flags(struct cpu *c, const struct insn *i)
 
 	REQUIRE(x87_ready(c, f), x87_allowed, c, i);
 	note_insn(c, f, i);
-	set_status(c, (uint32_t)((x87_flags_fn *)i->thunk)() & (FL_ZF | FL_PF | FL_CF));
+	set_status(c, (uint32_t)((x87_flags_fn *)thunk_of(i))() & (FL_ZF | FL_PF | FL_CF));
 	if (unlikely(f->x87_slow))
 		check_unmasked(f);
 	NEXT(c, i);
@@ -88,8 +88,8 @@ enum run op_x87_cmov(struct cpu *c, const struct insn *i)
 	note_insn(c, f, i);
 	zero_if_move = condition(c, cc[i->reg & 3] ^ (i->opcode & 1u)) ? 0 : 1;
 	if (likely(!f->x87_slow))
-		return ((x87_cmov_fn *)i->thunk)(c, i, zero_if_move);
-	((x87_cmov_fn *)i->thunk)(c, fpu_stop, zero_if_move);
+		return ((x87_cmov_fn *)thunk_of(i))(c, i, zero_if_move);
+	((x87_cmov_fn *)thunk_of(i))(c, fpu_stop, zero_if_move);
 	check_unmasked(f);
 	NEXT(c, i);
 }
@@ -124,7 +124,7 @@ static enum run x87_load_slow(struct cpu *c, const struct insn *i)
 		return faulted(c, i);
 	x87_enter(f);
 	note_operand(c, f, i, offset);
-	run_thunk(c, i->thunk, (void *)(uintptr_t)mem, NULL);
+	run_thunk(c, thunk_of(i), (void *)(uintptr_t)mem, NULL);
 	check_unmasked(f);
 	NEXT(c, i);
 }
@@ -138,7 +138,7 @@ FORCE_INLINE enum run x87_load(struct cpu *c, const struct insn *i, unsigned byt
 	if (unlikely(!x87_ready(c, f) || !mem))
 		return x87_load_slow(c, i);
 	note_operand(c, f, i, offset);
-	NEXT_AFTER(i->thunk, c, i, mem, NULL);
+	NEXT_AFTER(thunk_of(i), c, i, mem, NULL);
 }
 enum run op_x87_load(struct cpu *c, const struct insn *i) { return x87_load(c, i, i->size); }
 enum run op_x87_load32(struct cpu *c, const struct insn *i) { return x87_load(c, i, 4); }
@@ -181,7 +181,7 @@ static enum run x87_store_slow(struct cpu *c, const struct insn *i)
 		return faulted(c, i);
 	x87_enter(f);
 	note_operand(c, f, i, offset);
-	run_thunk(c, i->thunk, f->buf, NULL);
+	run_thunk(c, thunk_of(i), f->buf, NULL);
 	check_unmasked(f);
 	if (stored(f) && !store(c, i, offset, f->buf))
 		return faulted(c, i);
@@ -197,7 +197,7 @@ FORCE_INLINE enum run x87_store(struct cpu *c, const struct insn *i, unsigned by
 	if (unlikely(!x87_ready(c, f) || !mem))
 		return x87_store_slow(c, i);
 	note_operand(c, f, i, offset);
-	NEXT_AFTER(i->thunk, c, i, mem, NULL);
+	NEXT_AFTER(thunk_of(i), c, i, mem, NULL);
 }
 enum run op_x87_store(struct cpu *c, const struct insn *i) { return x87_store(c, i, i->size); }
 enum run op_x87_store32(struct cpu *c, const struct insn *i) { return x87_store(c, i, 4); }

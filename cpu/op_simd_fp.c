@@ -22,7 +22,7 @@ static bool may_leave_range(const struct insn *i)
 	case 0x5E: /* DIV */
 		return true;
 	case 0x5A: /* double to single */
-		return i->prefix == 0x66 || i->prefix == 0xF2;
+		return i->prefix == PREFIX_66 || i->prefix == PREFIX_F2;
 	default:
 		return false;
 	}
@@ -75,8 +75,8 @@ static bool is_denormal(const union vec *v, bool single)
 static uint32_t range_flags(struct cpu *c, const struct insn *i, const union vec *dst, const union vec *src,
                             uint32_t work, uint32_t allowed)
 {
-	bool scalar = i->prefix == 0xF2 || i->prefix == 0xF3, narrow = i->opcode == 0x5A;
-	bool single = narrow || i->prefix == 0 || i->prefix == 0xF3;
+	bool scalar = i->prefix == PREFIX_F2 || i->prefix == PREFIX_F3, narrow = i->opcode == 0x5A;
+	bool single = narrow || i->prefix == PREFIX_NONE || i->prefix == PREFIX_F3;
 	bool from_double = narrow || !single;
 	unsigned width = from_double ? 8 : 4, lanes = scalar ? 1 : 16 / width;
 	uint32_t all = 0;
@@ -116,7 +116,7 @@ static bool run_exact(struct cpu *c, const struct insn *i, union vec *dst, const
 	if (!(allowed & FSW_UE))
 		work &= ~(uint32_t)MXCSR_FTZ; /* flushes are the masked response */
 	_mm_setcsr(work);
-	*flags = run_thunk(c, i->thunk, &copy, src);
+	*flags = run_thunk(c, thunk_of(i), &copy, src);
 	uint32_t now = _mm_getcsr() & MXCSR_FLAGS;
 
 	if (!(now & ~allowed & PRE_COMPUTATION) && ~allowed & (FSW_OE | FSW_UE) && may_leave_range(i)) {
@@ -141,7 +141,7 @@ static bool run_fp(struct cpu *c, const struct insn *i, union vec *dst, const vo
 	mxcsr_enter(c->fpu);
 	if (c->fpu->sse_unmasked)
 		return run_exact(c, i, dst, src, flags);
-	*flags = run_thunk(c, i->thunk, dst, src);
+	*flags = run_thunk(c, thunk_of(i), dst, src);
 	return true;
 }
 
@@ -170,7 +170,7 @@ enum run op_sse_fp_reg(struct cpu *c, const struct insn *i)
 	REQUIRE_SSE(c, i);
 	if (unlikely(f->sse_slow))
 		return fp_slow(c, i, &f->xmm[i->reg], &f->xmm[i->rm]);
-	NEXT_AFTER(i->thunk, c, i, &f->xmm[i->reg], &f->xmm[i->rm]);
+	NEXT_AFTER(thunk_of(i), c, i, &f->xmm[i->reg], &f->xmm[i->rm]);
 }
 
 enum run op_sse_fp_mem(struct cpu *c, const struct insn *i)
@@ -183,7 +183,7 @@ enum run op_sse_fp_mem(struct cpu *c, const struct insn *i)
 		return faulted(c, i);
 	if (unlikely(f->sse_slow))
 		return fp_slow(c, i, &f->xmm[i->reg], mem);
-	NEXT_AFTER(i->thunk, c, i, &f->xmm[i->reg], mem);
+	NEXT_AFTER(thunk_of(i), c, i, &f->xmm[i->reg], mem);
 }
 
 /* ---- 3. COMISx, UCOMISx --------------------------------------------------------------------- */
@@ -247,7 +247,7 @@ enum run op_sse_from_gpr_reg(struct cpu *c, const struct insn *i)
 	REQUIRE_SSE(c, i);
 	if (unlikely(f->sse_slow))
 		return fp_slow(c, i, &f->xmm[i->reg], &c->gpr[i->rm]);
-	NEXT_AFTER(i->thunk, c, i, &f->xmm[i->reg], &c->gpr[i->rm]);
+	NEXT_AFTER(thunk_of(i), c, i, &f->xmm[i->reg], &c->gpr[i->rm]);
 }
 
 enum run op_sse_from_gpr_mem(struct cpu *c, const struct insn *i) { return op_sse_fp_mem(c, i); }

@@ -14,7 +14,7 @@
 enum run op_sse_int_reg(struct cpu *c, const struct insn *i)
 {
 	REQUIRE_SSE(c, i);
-	NEXT_AFTER(i->thunk, c, i, &c->fpu->xmm[i->reg], &c->fpu->xmm[i->rm]);
+	NEXT_AFTER(thunk_of(i), c, i, &c->fpu->xmm[i->reg], &c->fpu->xmm[i->rm]);
 }
 
 enum run op_sse_int_mem(struct cpu *c, const struct insn *i)
@@ -23,7 +23,7 @@ enum run op_sse_int_mem(struct cpu *c, const struct insn *i)
 	const void *mem = load_vector(c, i, ea(c, i));
 	if (unlikely(!mem))
 		return faulted(c, i);
-	NEXT_AFTER(i->thunk, c, i, &c->fpu->xmm[i->reg], mem);
+	NEXT_AFTER(thunk_of(i), c, i, &c->fpu->xmm[i->reg], mem);
 }
 
 /* ---- 2. Shifts by immediate ----------------------------------------------------------------- */
@@ -32,7 +32,7 @@ enum run op_sse_int_mem(struct cpu *c, const struct insn *i)
 enum run op_sse_shift(struct cpu *c, const struct insn *i)
 {
 	REQUIRE_SSE(c, i);
-	NEXT_AFTER(i->thunk, c, i, &c->fpu->xmm[i->rm], &i->disp);
+	NEXT_AFTER(thunk_of(i), c, i, &c->fpu->xmm[i->rm], &i->disp);
 }
 
 static unsigned __int128 get_whole(const union vec *v)

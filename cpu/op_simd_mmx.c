@@ -20,7 +20,7 @@ enum run op_mmx_reg(struct cpu *c, const struct insn *i)
 
 	REQUIRE_MMX(c, f, i);
 	use_mmx(f);
-	NEXT_AFTER(i->thunk, c, i, mm(f, i->reg), mm(f, i->rm));
+	NEXT_AFTER(thunk_of(i), c, i, mm(f, i->reg), mm(f, i->rm));
 }
 
 enum run op_mmx_mem(struct cpu *c, const struct insn *i)
@@ -32,7 +32,7 @@ enum run op_mmx_mem(struct cpu *c, const struct insn *i)
 	if (unlikely(!mem))
 		return faulted(c, i);
 	use_mmx(f);
-	NEXT_AFTER(i->thunk, c, i, mm(f, i->reg), mem);
+	NEXT_AFTER(thunk_of(i), c, i, mm(f, i->reg), mem);
 }
 
 /* PUNPCKL: the memory operand has 32 bits, the thunk reads 64. */
@@ -46,7 +46,7 @@ enum run op_mmx_mem32(struct cpu *c, const struct insn *i)
 		return faulted(c, i);
 	use_mmx(f);
 	f->result.q[0] = v;
-	NEXT_AFTER(i->thunk, c, i, mm(f, i->reg), &f->result);
+	NEXT_AFTER(thunk_of(i), c, i, mm(f, i->reg), &f->result);
 }
 
 /* See op_sse_shift(). */
@@ -56,7 +56,7 @@ enum run op_mmx_shift(struct cpu *c, const struct insn *i)
 
 	REQUIRE_MMX(c, f, i);
 	use_mmx(f);
-	NEXT_AFTER(i->thunk, c, i, mm(f, i->rm), &i->disp);
+	NEXT_AFTER(thunk_of(i), c, i, mm(f, i->rm), &i->disp);
 }
 
 /* ---- 2. Moves ------------------------------------------------------------------------------- */

@@ -159,7 +159,7 @@ OP(op_leave32)
 OP(op_enter)
 {
 	uint32_t sp = c->gpr[CPU_ESP], mask = stack_mask(c), frame, link, size = i->opsize;
-	unsigned level = i->imm2 % 32;
+	unsigned level = i->disp % 32;
 
 	sp -= size;
 	frame = (c->gpr[CPU_ESP] & ~mask) | (sp & mask);

@@ -45,7 +45,7 @@ static insn_fn *select_memory(struct insn *i)
 	unsigned n = i->opcode & 7;
 
 	i->size = memory_forms[n][i->reg].bytes;
-	i->thunk = x87_mem_thunks[n * 8 + i->reg];
+	i->thunk = thunk_number(x87_mem_thunks[n * 8 + i->reg]);
 	return memory_forms[n][i->reg].fn;
 }
 
@@ -62,7 +62,7 @@ static insn_fn *select_register(struct insn *i, unsigned modrm)
 	case 0xDA:
 	case 0xDB:
 		if (modrm < 0xE0) {
-			i->thunk = x87_cmov_thunks[i->rm];
+			i->thunk = thunk_number(x87_cmov_thunks[i->rm]);
 			return op_x87_cmov;
 		}
 		if (i->opcode == 0xDB && modrm == 0xE2)
@@ -80,10 +80,10 @@ static insn_fn *select_register(struct insn *i, unsigned modrm)
 		break;
 	}
 	if ((i->opcode == 0xDB || i->opcode == 0xDF) && modrm >= 0xE8) {
-		i->thunk = x87_flags_thunks[(i->opcode >> 2 & 1) * 16 + (modrm & 15)];
+		i->thunk = thunk_number(x87_flags_thunks[(i->opcode >> 2 & 1) * 16 + (modrm & 15)]);
 		return op_x87_flags;
 	}
-	i->thunk = x87_reg_thunks[n * 64 + (modrm & 63)];
+	i->thunk = thunk_number(x87_reg_thunks[n * 64 + (modrm & 63)]);
 	return op_x87_reg;
 }
 

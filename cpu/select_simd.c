@@ -155,7 +155,10 @@ static const struct form forms_f2[256] = {
 
 /* ---- 2. Groups ------------------------------------------------------------------------------ */
 
-static const void *thunk_of(unsigned prefix, unsigned opcode) { return simd_thunks[prefix * 256 + opcode]; }
+static uint16_t simd_thunk(unsigned prefix, unsigned opcode)
+{
+	return thunk_number(simd_thunks[prefix * 256 + opcode]);
+}
 
 /* Shifts by an immediate are shifts by a register whose low 64 bits are the immediate: i->disp, which has
  * no other use here, and i->imm after it become that register. */
@@ -175,7 +178,7 @@ static insn_fn *select_shift(struct insn *i, unsigned prefix)
 			return NULL;
 		return i->reg == 3 ? op_psrldq : i->reg == 7 ? op_pslldq : NULL;
 	}
-	i->thunk = thunk_of(prefix, opcode);
+	i->thunk = simd_thunk(prefix, opcode);
 	i->disp = i->imm;
 	i->imm = 0;
 	return prefix == 1 ? op_sse_shift : op_mmx_shift;
@@ -197,8 +200,10 @@ static insn_fn *select_state(const struct insn *i)
 
 insn_fn *select_simd(const struct decoded *d, struct insn *i)
 {
-	static const struct form *const tables[4] = { plain_forms, forms_66, forms_f3, forms_f2 };
-	unsigned prefix = i->prefix == 0x66 ? 1 : i->prefix == 0xF3 ? 2 : i->prefix == 0xF2 ? 3 : 0;
+	static const struct form *const tables[4] = {
+		[PREFIX_NONE] = plain_forms, [PREFIX_66] = forms_66, [PREFIX_F3] = forms_f3, [PREFIX_F2] = forms_f2,
+	};
+	unsigned prefix = i->prefix;
 	const struct form *form = &tables[prefix][i->opcode];
 
 	if (d->z.opcode_map != ZYDIS_OPCODE_MAP_0F)
@@ -216,10 +221,10 @@ insn_fn *select_simd(const struct decoded *d, struct insn *i)
 	case 0xAE:
 		return prefix == 0 || i->flags & INSN_MEM ? select_state(i) : NULL;
 	case 0xC2:
-		i->thunk = simd_cmp_thunks[prefix * 8 + (i->imm & 7)];
+		i->thunk = thunk_number(simd_cmp_thunks[prefix * 8 + (i->imm & 7)]);
 		break;
 	default:
-		i->thunk = thunk_of(prefix, i->opcode);
+		i->thunk = simd_thunk(prefix, i->opcode);
 		break;
 	}
 	i->size = form->bytes;
