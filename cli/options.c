@@ -102,10 +102,11 @@ static const struct name opt_names[] = {
 	{ "revalidate", UM_OPT_REVALIDATE, 0, "told: compare tables at a switch, not at the next faults" },
 	{ "blocks", 0, CPU_OPT_BLOCKS, "keep decoded code" },
 	{ "chain", 0, CPU_OPT_CHAIN, "go from block to block without a look-up" },
-	{ "fuse", 0, CPU_OPT_FUSE, "join compare and branch" },
+	{ "fuse", 0, CPU_OPT_FUSE, "join compare and branch, drop what does nothing" },
 	{ "tlb", 0, CPU_OPT_TLB, "keep translations" },
 	{ "strings", 0, CPU_OPT_STRINGS, "string instructions by the page" },
 	{ "flat", 0, CPU_OPT_FLAT, "skip limit checks in flat segments" },
+	{ "warm", 0, CPU_OPT_WARM, "prefetch what waking from a halt takes" },
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))

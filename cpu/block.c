@@ -546,7 +546,8 @@ const struct insn *find_block(struct cpu *c, unsigned extra)
 		fault(c, EXC_GP, 0);
 		return NULL;
 	}
-	if (f.cached && mode & MODE_FLAT && !(mode & MODE_STEP)) {
+	/* (While warm.c records, the TLB does not tell which pages are global.) */
+	if (f.cached && mode & MODE_FLAT && !(mode & MODE_STEP) && !(c->events & EV_RECORD)) {
 		remember_jump(c, linear, f.insn, f.crossing);
 		if (!f.crossing)
 			return chain_to(c, f.insn);

@@ -66,7 +66,8 @@ enum cpu_opt {
 	CPU_OPT_TLB = 1u << 3,     /* keep translations (off: ask the shadow at every access) */
 	CPU_OPT_STRINGS = 1u << 4, /* REP MOVS/STOS by the page */
 	CPU_OPT_FLAT = 1u << 5,    /* skip limit checks in flat segments */
-	CPU_OPT_ALL = (1u << 6) - 1,
+	CPU_OPT_WARM = 1u << 6,    /* when HLT ends, prefetch what waking took last time */
+	CPU_OPT_ALL = (1u << 7) - 1,
 };
 
 struct cpu_config {

@@ -141,6 +141,7 @@ struct tlb_entry {
 struct fpu; /* fpu.h */
 struct block_cache; /* block.h */
 struct decoder; /* decode.h */
+struct warm; /* warm.c */
 
 struct cpu {
 	uint32_t gpr[9]; /* [8] is 0: "no register" in address arithmetic */
@@ -212,6 +213,7 @@ struct cpu {
 	struct block_cache *blocks;
 	const struct decoder *decoder;
 	struct memo *memos;    /* uncached.c */
+	struct warm *warm;     /* warm.c */
 	uint64_t tsc_hz;
 	uint64_t window;       /* where the window begins; 1 << 32: there is none */
 	uint16_t host_code;
@@ -227,9 +229,10 @@ enum { MODE_CODE32 = 1u << 0, MODE_STACK32 = 1u << 1, MODE_FLAT = 1u << 2, MODE_
 /* What a decoded instruction depends on. */
 #define MODE_DECODING (MODE_CODE32 | MODE_STACK32 | MODE_FLAT | MODE_STEP)
 /* EV_INHIBIT: c->inhibit was set.  EV_HALT: c->halted was.  EV_STEP: TF or an armed breakpoint.
- * EV_RESUME: RF is set.  EV_CODE: look the running code up again.  EV_EXIT: leave with c->exit. */
+ * EV_RESUME: RF is set.  EV_CODE: look the running code up again.  EV_EXIT: leave with c->exit.
+ * EV_RECORD: warm.c wants to see each block. */
 enum { EV_IRQ = 1u << 0, EV_NMI = 1u << 1, EV_CODE = 1u << 2, EV_STEP = 1u << 3, EV_INHIBIT = 1u << 4,
-       EV_HALT = 1u << 5, EV_EXIT = 1u << 6, EV_RESUME = 1u << 7 };
+       EV_HALT = 1u << 5, EV_EXIT = 1u << 6, EV_RESUME = 1u << 7, EV_RECORD = 1u << 8 };
 
 /* ---- The index ------------------------------------------------------------------------------ */
 

@@ -16,6 +16,7 @@
 #include "cpu/block.h"
 #include "cpu/fpu.h"
 #include "cpu/memory.h"
+#include "cpu/warm.h"
 
 /* ---- 1. Translation ------------------------------------------------------------------------- */
 
@@ -33,8 +34,11 @@ static void fill_tlb(struct cpu *c, uint32_t linear, bool user, const struct um_
 	uint32_t page = linear & PAGE_MASK;
 	uintptr_t addend = (uintptr_t)host - linear;
 
-	if (c->no_tags)
+	if (c->no_tags) {
+		if (c->events & EV_RECORD)
+			warm_touch(c, t, host);
 		return;
+	}
 	t->read = page;
 	t->write = map->rights & UM_WRITE && !has_code(c, host) ? page : TLB_NEVER;
 	t->addend = addend;

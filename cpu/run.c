@@ -11,6 +11,7 @@
 #include "cpu/block.h"
 #include "cpu/fpu.h"
 #include "cpu/memory.h"
+#include "cpu/warm.h"
 
 /* ---- 1. Raising ----------------------------------------------------------------------------- */
 
@@ -110,7 +111,8 @@ static void derive_mode(struct cpu *c)
 	c->flat_segs = c->flat_all & (uint8_t)~(1u << CPU_CS);
 	c->events = (c->events & ~(uint32_t)EV_STEP) | (step ? EV_STEP : 0u);
 	c->align_check = user && c->flags & FL_AC && c->cr0 & CR0_AM;
-	no_tags = c->align_check || (breakpoints && watches_data(c)) || !(c->options & CPU_OPT_TLB);
+	no_tags = c->align_check || (breakpoints && watches_data(c)) || !(c->options & CPU_OPT_TLB) ||
+	          c->events & EV_RECORD;
 	if (no_tags && !c->no_tags)
 		tlb_flush(c);
 	c->no_tags = no_tags;
@@ -237,6 +239,8 @@ static bool take_interrupt(struct cpu *c)
 		fpu_leave(c);
 		int vector = c->bus.ack_irq(c->bus.user);
 		if (vector >= 0) {
+			if (c->halted && c->options & CPU_OPT_WARM)
+				warm_up(c);
 			c->halted = false;
 			ok = deliver_external(c, (unsigned)vector);
 		}
@@ -276,6 +280,8 @@ static bool attend(struct cpu *c, unsigned *extra)
 	else if (!take_interrupt(c))
 		return false;
 	if (c->halted) {
+		if (c->options & CPU_OPT_WARM)
+			warm_halted(c);
 		c->exit = CPU_EXIT_HALTED;
 		return false;
 	}
@@ -297,6 +303,8 @@ static bool run_block(struct cpu *c, unsigned extra)
 
 	if (i) {
 		c->inhibit = c->inhibit_debug = false;
+		if (unlikely(c->events & EV_RECORD))
+			warm_record(c, i);
 		r = i->fn(c, i);
 	} else {
 		c->budget--;

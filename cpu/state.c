@@ -15,6 +15,7 @@
 #include "cpu/block.h"
 #include "cpu/memory.h"
 #include "cpu/uncached.h"
+#include "cpu/warm.h"
 
 /* ---- 1. Life -------------------------------------------------------------------------------- */
 
@@ -32,7 +33,7 @@ struct cpu *cpu_new(const struct cpu_config *config)
 	c->tsc_hz = config->tsc_hz;
 	c->window = config->window ? config->window : 1ull << 32;
 	c->host_code = config->host_code;
-	if (!blocks_new(c) || !memos_new(c) || !fpu_new(c)) {
+	if (!blocks_new(c) || !memos_new(c) || !warm_new(c) || !fpu_new(c)) {
 		cpu_free(c);
 		return NULL;
 	}
@@ -48,6 +49,7 @@ void cpu_free(struct cpu *c)
 		fpu_free(c);
 	blocks_free(c);
 	memos_free(c);
+	warm_free(c);
 	free(c);
 }
 

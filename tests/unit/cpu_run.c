@@ -89,6 +89,41 @@ static void sti_and_mov_ss_shield_one_instruction(void **state)
 	each(shadow_of_sti);
 }
 
+/* HLT ends 300 times by an interrupt whose handler returns; after that the guest works for long. */
+static void waking_often(struct rig *rig)
+{
+	/* again: sti; hlt; inc eax; add [RIG_DATA], eax; cmp eax, ebx; jb again
+	 * more: dec ecx; jnz more; cli; hlt */
+	RIG_LOAD(rig, 0xFB, 0xF4, 0x40, 0x01, 0x05, 0x00, 0x00, 0x02, 0x00, 0x39, 0xD8, 0x72, 0xF3, 0x49, 0x75, 0xFD,
+	         0xFA, 0xF4);
+	/* the handler: iret */
+	rig->ram[RIG_HANDLERS + 16 * 0x44] = 0xCF;
+	cpu_code_written(rig->cpu, rig->ram + RIG_HANDLERS + 16 * 0x44, 1);
+	rig->irq_vector = 0x44;
+	gpr(rig)[CPU_EBX] = 320;
+	gpr(rig)[CPU_ECX] = 200000;
+	for (unsigned n = 0; n < 319; n++) {
+		assert_int_equal(rig_run(rig, 1000), CPU_EXIT_HALTED);
+		assert_int_equal(gpr(rig)[CPU_EAX], n);
+		rig->tsc += 1000000; /* a millisecond */
+		cpu_set_irq(rig->cpu, true);
+	}
+	assert_int_equal(rig_run(rig, 1000), CPU_EXIT_HALTED);
+	rig->tsc += 1000000;
+	cpu_set_irq(rig->cpu, true); /* the 320th wake-up: one of those that CPU_OPT_WARM records */
+	assert_int_equal(rig_run(rig, 300000), CPU_EXIT_BUDGET);
+	assert_int_equal(rig->cpu->events & EV_RECORD, 0);
+	assert_int_equal(rig->cpu->no_tags, !(rig->cpu->options & CPU_OPT_TLB));
+	assert_int_equal(rig_run(rig, 1000000), CPU_EXIT_HALTED);
+	assert_int_equal(rig_word(rig, RIG_DATA), 320 * 321 / 2);
+	assert_int_equal(gpr(rig)[CPU_ECX], 0);
+}
+static void waking_from_hlt_again_and_again(void **state)
+{
+	(void)state;
+	each(waking_often);
+}
+
 static void stack_switch(struct rig *rig)
 {
 	/* sti; nop; mov ss, cx; mov esp, 0x41000; inc eax */
@@ -360,6 +395,7 @@ int main(void)
 		cmocka_unit_test(sti_and_mov_ss_shield_one_instruction),
 		cmocka_unit_test(a_window_between_sti_and_cli_is_open),
 		cmocka_unit_test(an_interrupt_never_comes_between_ss_and_esp),
+		cmocka_unit_test(waking_from_hlt_again_and_again),
 		cmocka_unit_test(halted_until_an_interrupt),
 		cmocka_unit_test(a_line_that_falls_before_it_is_acknowledged),
 		cmocka_unit_test(a_repeated_string_can_be_interrupted),
