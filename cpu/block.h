@@ -13,7 +13,7 @@
 #include "cpu/internal.h"
 
 /* Blocks by linear address of their first byte. */
-#define JUMPS 32768u
+#define JUMPS 8192u
 struct jump {
 	uint64_t key; /* linear << 32 | c->jump_key */
 	const struct insn *insn;
