@@ -39,6 +39,7 @@ struct board_ops {
 	uint64_t (*deadline)(struct vm *vm); /* ns: when poll() has work next; UINT64_MAX: never */
 	void (*poll)(struct vm *vm);         /* before each slice */
 	bool (*is_waiting)(struct vm *vm);   /* short slices, please (may be NULL) */
+	bool (*is_full)(struct vm *vm);      /* no guest code until the console took more (may be NULL) */
 	void (*flush)(struct vm *vm);        /* output that is being gathered */
 	size_t (*hear)(struct vm *vm, const uint8_t *bytes, size_t count); /* console input: how much it took */
 	enum board_wish (*wish)(struct vm *vm);

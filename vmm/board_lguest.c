@@ -31,6 +31,7 @@ struct lguest_board {
 	struct virtio_pci *pci;
 	uint16_t columns, rows;    /* of the terminal, as the guest was told */
 	uint64_t next_look;        /* when to ask the terminal again, ns */
+	bool said_much;            /* by NOTIFY, while the terminal is slow */
 };
 
 /* ---- 1. Memory ------------------------------------------------------------------------------ */
@@ -236,10 +237,16 @@ static bool notify(void *user, um_gpa gpa)
 	return vm->lguest->page && device_page_notify(vm->lguest->page, gpa);
 }
 
+/* Text cannot be held back as a queue's buffers can: the guest itself is, once half of our buffer is full.  (What
+ * it says beyond the other half in the same call is lost.) */
 static void say(void *user, const char *text, size_t bytes)
 {
 	struct vm *vm = user;
 	console_put(&vm->console, (const uint8_t *)text, bytes);
+	if (vm->console.out_count <= CONSOLE_OUT / 2)
+		return;
+	vm->lguest->said_much = true;
+	cpu_kick(vm->cpu);
 }
 
 /* ---- 4. Processor --------------------------------------------------------------------------- */
@@ -410,6 +417,13 @@ static bool is_waiting(struct vm *vm)
 	return lguest_is_waiting(vm->lguest->lg);
 }
 
+static bool is_full(struct vm *vm)
+{
+	struct lguest_board *b = vm->lguest;
+	b->said_much = b->said_much && vm->console.out_count > CONSOLE_OUT / 2;
+	return b->said_much;
+}
+
 static void flush(struct vm *vm)
 {
 	virtio_console_flush(vm->lguest->console);
@@ -466,6 +480,7 @@ const struct board_ops board_lguest = {
 	.deadline = deadline,
 	.poll = poll_board,
 	.is_waiting = is_waiting,
+	.is_full = is_full,
 	.flush = flush,
 	.hear = hear,
 	.wish = wish,

@@ -10,8 +10,10 @@
 unsigned network_fill(struct vm *vm, struct pollfd *fds, unsigned room, int *timeout_ms)
 {
 	unsigned count = 0;
+	/* Each has its share: a guest with many connections on one network starves none of the others. */
 	for (unsigned n = 0; n < vm->nets; n++)
-		count += vm->net[n]->ops->fill(vm->net[n], fds + count, room - count, timeout_ms);
+		count += vm->net[n]->ops->fill(vm->net[n], fds + count, (room - count) / (vm->nets - n),
+		                               timeout_ms);
 	return count;
 }
 

@@ -262,7 +262,7 @@ enum vm_end vm_run(struct vm *vm)
 		uint64_t now = vm_now(vm);
 		if (look_around(vm, &pace, now))
 			break;
-		if (vm->paused)
+		if (vm->paused || (vm->board->is_full && vm->board->is_full(vm)))
 			sleep_until(vm, UINT64_MAX);
 		else if (run_slice(vm, &pace, now))
 			break;

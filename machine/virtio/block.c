@@ -31,6 +31,8 @@ enum { SECTOR = 512, ID_BYTES = 20, HEADER = 16, HEADER_2_6_24 = 24 };
 #define BLOCK_SEGMENTS 126u
 /* Of one pass: the guest's processor waits while we read and write. */
 #define BLOCK_PASS (8u << 20)
+/* What a flush counts as, in bytes: a guest could have us wait for the disk 256 times in a pass. */
+#define FLUSH_COST (1u << 20)
 
 struct block {
 	struct disk_backend *disk;
@@ -152,12 +154,13 @@ static uint8_t serve_get_id(struct virtio_device *d, const struct virtio_chain *
 }
 
 /* Returns what goes to the used ring: bytes written, the status included. */
-static uint32_t serve_request(struct virtio_device *d, const struct virtio_chain *chain)
+static uint32_t serve_request(struct virtio_device *d, const struct virtio_chain *chain, uint64_t *cost)
 {
 	uint8_t status = STATUS_IO_ERROR;
 	uint32_t written = 0;
 	struct request r;
 
+	*cost += chain->read_bytes + chain->write_bytes;
 	/* No place for a status: nothing is done, so that nothing is done unheard. */
 	if (!chain->write_bytes)
 		return 0;
@@ -167,7 +170,7 @@ static uint32_t serve_request(struct virtio_device *d, const struct virtio_chain
 		else if (r.type == TYPE_WRITE)
 			status = serve_write(d, chain, &r);
 		else if (r.type == TYPE_FLUSH)
-			status = serve_flush(d);
+			status = serve_flush(d), *cost += FLUSH_COST;
 		else if (r.type == TYPE_GET_ID)
 			status = serve_get_id(d, chain, &written);
 		else
@@ -188,8 +191,7 @@ static void serve(struct virtio_device *d)
 	for (pass = 0; pass < VIRTIO_PASS && moved < BLOCK_PASS; pass++) {
 		if (!virtqueue_take(q, d->memory, &chain))
 			break;
-		moved += chain.read_bytes + chain.write_bytes;
-		wanted |= virtqueue_give(q, d->memory, &chain, serve_request(d, &chain));
+		wanted |= virtqueue_give(q, d->memory, &chain, serve_request(d, &chain, &moved));
 	}
 	d->busy = (pass == VIRTIO_PASS || moved >= BLOCK_PASS) && virtqueue_has_more(q, d->memory);
 	virtio_interrupt(d, 0, wanted);
@@ -197,10 +199,12 @@ static void serve(struct virtio_device *d)
 
 /* ---- 4. Ops, making ------------------------------------------------------------------------- */
 
+/* While a pass has left something to do, the polls do it: a guest can notify 64 times in one exit. */
 static void block_notify(struct virtio_device *d, unsigned queue)
 {
 	(void)queue;
-	serve(d);
+	if (!d->busy)
+		serve(d);
 }
 
 static void block_poll(struct virtio_device *d)

@@ -405,12 +405,31 @@ static void one_notify_is_bounded_and_polls_go_on(void **state)
 	assert_in_range(answers, 1, 59);
 	assert_true(v.d->busy);
 	assert_int_equal(v.interrupts[0], 1); /* one for all */
+	virtio_notify(v.d, 0); /* asking again, before the next poll, hastens nothing */
+	assert_false(driver_used(&v, 0, &head, &written));
 	for (unsigned i = 0; v.d->busy && i < 60; i++)
 		virtio_poll(v.d);
 	while (driver_used(&v, 0, &head, &written))
 		answers++;
 	assert_int_equal(answers, 60);
 	assert_false(v.d->busy);
+}
+
+static void flushes_are_work_too(void **state)
+{
+	uint64_t status = driver_alloc(&v, 1), header = make_header(FLUSH, 0);
+
+	(void)state;
+	driver_desc(&v, 0, 0, header, 16, DRIVER_NEXT, 1);
+	driver_desc(&v, 0, 1, status, 1, DRIVER_WRITE, 0);
+	for (unsigned i = 0; i < 60; i++)
+		driver_offer(&v, 0, 0);
+	virtio_notify(v.d, 0);
+	assert_in_range(disk.flushes, 1, 16);
+	assert_true(v.d->busy);
+	for (unsigned i = 0; v.d->busy && i < 60; i++)
+		virtio_poll(v.d);
+	assert_int_equal(disk.flushes, 60);
 }
 
 static void the_configuration_tells_size_and_segments(void **state)
@@ -442,6 +461,7 @@ int main(void)
 	    T(a_header_cut_short_is_an_io_error),
 	    T(without_a_status_byte_nothing_is_done),
 	    T(one_notify_is_bounded_and_polls_go_on),
+	    T(flushes_are_work_too),
 	    T(the_configuration_tells_size_and_segments),
 	};
 

@@ -5,7 +5,9 @@
  *   1. Little guests   family F, 1:1, their code made here
  *   2. Watching        interrupts that are off only virtually
  *   3. Ends
+ *   4. Slow readers, many connections
  */
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "machine/virtio/virtio.h"
 #include "tests/lib/image.h"
 #include "tests/lib/tap.h"
 #include "vmm/internal.h"
@@ -208,6 +211,94 @@ static void the_last_words_on_a_full_disk_are_missed(void **state)
 	fclose(full);
 }
 
+/* ---- 4. Slow readers, many connections ------------------------------------------------------ */
+
+struct reader {
+	int fd;
+	size_t got;
+};
+
+/* Looks away at first, for longer than it takes to fill every buffer. */
+static void *read_late(void *arg)
+{
+	struct reader *r = arg;
+	const struct timespec pause = { 0, 300000000 };
+	char bytes[4096];
+	ssize_t n;
+
+	nanosleep(&pause, NULL);
+	while ((n = read(r->fd, bytes, sizeof bytes)) > 0)
+		r->got += (size_t)n;
+	return NULL;
+}
+
+static void early_text_waits_for_a_slow_reader(void **state)
+{
+	enum { LINES = 4000, LINE = 64 };
+	static char line[LINE + 1];
+	struct little l;
+	struct reader reader;
+	pthread_t thread;
+	int out[2];
+	(void)state;
+	assert_int_equal(pipe(out), 0);
+	memset(line, 'x', LINE);
+	little_start(&l);
+	made_copy(&l.image, HEADERS + TEXT + 0x100 - CODE, line, sizeof line);
+	l.config.console.out = out[1];
+	call(&l, C_INIT, DATA, 0, 0);
+	put_word(&l, 0xBD, LINES); /* mov $LINES, %ebp */
+	call(&l, C_NOTIFY, TEXT + 0x100, 0, 0);
+	put(&l, "\x4D\x75\xE5", 3); /* dec %ebp; jnz to the mov $.., %ebx */
+	call(&l, C_SHUTDOWN, TEXT, 1, 0);
+	little_make(&l);
+	reader = (struct reader){ .fd = out[0] };
+	alarm(60);
+	pthread_create(&thread, NULL, read_late, &reader);
+	assert_int_equal(vm_run(l.vm), VM_POWER_OFF);
+	little_end(&l);
+	close(out[1]);
+	pthread_join(thread, NULL);
+	alarm(0);
+	close(out[0]);
+	assert_int_equal(reader.got, LINES * LINE);
+}
+
+/* A network that watches as much as it may. */
+static unsigned fill_all(struct net_backend *net, struct pollfd *fds, unsigned room, int *timeout_ms)
+{
+	(void)timeout_ms;
+	memset(fds, 0, room * sizeof *fds);
+	*(unsigned *)net->user = room;
+	return room;
+}
+
+static void each_network_has_its_share_of_the_loop(void **state)
+{
+	static const struct net_ops ops = { .fill = fill_all };
+	unsigned got[3];
+	struct net_backend net[3];
+	struct vm *vm = calloc(1, sizeof *vm);
+	struct pollfd fds[10];
+	int timeout = 0;
+	(void)state;
+	assert_non_null(vm);
+	vm->nets = 3;
+	for (unsigned n = 0; n < vm->nets; n++) {
+		net[n] = (struct net_backend){ .ops = &ops, .user = &got[n] };
+		vm->net[n] = &net[n];
+	}
+	assert_int_equal(network_fill(vm, fds, 10, &timeout), 10);
+	for (unsigned n = 0; n < vm->nets; n++)
+		assert_in_range(got[n], 3, 4);
+	assert_int_equal(network_fill(vm, fds, 3, &timeout), 3);
+	for (unsigned n = 0; n < vm->nets; n++)
+		assert_int_equal(got[n], 1);
+	vm->nets = 1;
+	assert_int_equal(network_fill(vm, fds, 10, &timeout), 10);
+	free(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +307,8 @@ int main(void)
 		cmocka_unit_test(a_guest_that_never_comes_to_its_first_call_is_watched),
 		cmocka_unit_test(halted_before_the_first_call_is_stuck),
 		cmocka_unit_test(the_last_words_on_a_full_disk_are_missed),
+		cmocka_unit_test(early_text_waits_for_a_slow_reader),
+		cmocka_unit_test(each_network_has_its_share_of_the_loop),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
