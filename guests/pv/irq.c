@@ -10,7 +10,7 @@
 
 /* ---- 1. The flag ---------------------------------------------------------------------------- */
 
-uint32_t interrupts_sent, interrupts_needless;
+uint32_t interrupts_sent, interrupts_needless, interrupts_misplaced;
 
 static uint32_t interrupts_taken(void)
 {
@@ -90,6 +90,13 @@ void irq_handle(unsigned irq, void (*handler)(void *), void *object)
 	irq_unmask(irq);
 }
 
+static bool is_protected(uint32_t eip)
+{
+	if (family->iret_only)
+		return eip == (uint32_t)noirq_iret;
+	return eip >= (uint32_t)noirq_start && eip < (uint32_t)noirq_end;
+}
+
 /* As level interrupts are taken: masked, handled, unmasked; there is no acknowledgement. */
 void take_interrupt(struct trap_frame *f)
 {
@@ -97,6 +104,7 @@ void take_interrupt(struct trap_frame *f)
 
 	irq_mask(irq);
 	irq_frame = *f;
+	interrupts_misplaced += is_protected(f->eip);
 	irq_count[irq]++;
 	if (irq_order_used < IRQ_ORDER)
 		irq_order[irq_order_used++] = (uint8_t)irq;

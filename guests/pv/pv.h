@@ -128,6 +128,7 @@ extern uint8_t irq_order[IRQ_ORDER]; /* the first ones since irq_order_used was 
 extern unsigned irq_order_used;
 extern uint32_t interrupts_sent;   /* SEND_INTERRUPTS made */
 extern uint32_t interrupts_needless; /* of them, those that brought no interrupt */
+extern uint32_t interrupts_misplaced; /* that came where none may */
 extern struct trap_frame irq_frame; /* of the last interrupt */
 
 void irqs_start(void);

@@ -55,6 +55,25 @@ static void test_data(void)
 		CHECK(*data_word(family->pgdir) != 0 && *data_word(family->pgdir) % PAGE == 0);
 }
 
+/* Before any process: the families from F on tell nothing yet but flushes. */
+static void test_silent(void)
+{
+	uint32_t va = VMALLOC + 0x1000000, frames[2] = { take_frame(), take_frame() };
+
+	map_kernel(va, 0);
+	for (uint32_t i = 0; i < 8; i++) {
+		*(uint32_t *)virtual(frames[i % 2]) = i;
+		*(volatile uint32_t *)find_pte(physical(swapper), va) = frames[i % 2] | PTE_KERNEL;
+		if (i) /* the first is new, there is nothing to forget */
+			(i % 4 == 3 ? flush_everything() : flush_page(va));
+		__asm__ volatile("" : : : "memory");
+		CHECK_EQUAL(*(volatile uint32_t *)va, i);
+	}
+	map_kernel(va, 0);
+	release_frame(frames[0]);
+	release_frame(frames[1]);
+}
+
 /* After everything else. */
 static void test_registers_kept(void)
 {
@@ -64,12 +83,14 @@ static void test_registers_kept(void)
 static void test_needless(void)
 {
 	CHECK_EQUAL(interrupts_needless, 0);
+	CHECK_EQUAL(interrupts_misplaced, 0);
 }
 
 const struct test boot_tests[] = {
 	{ "boot", "registers", test_registers },
 	{ "boot", "parameters", test_parameters },
 	{ "boot", "data", test_data },
+	{ "boot", "silent", test_silent },
 	{ 0 },
 };
 

@@ -206,6 +206,17 @@ static void test_gates(void)
 		CHECK_EQUAL(run_user(&p, u_nothing, 0, 0, 0), VECTOR_SYSCALL);
 		CHECK_EQUAL(caught.irq_enabled & FLAG_IF, type == GATE_TRAP ? FLAG_IF : 0);
 	}
+	/* also of those that the host looks at first */
+	for (unsigned type = GATE_INTERRUPT; type <= GATE_TRAP; type++) {
+		set_gate(13, (uint32_t)trap_entries + 16 * 13, type, 0);
+		CHECK_EQUAL(run_user(&p, u_cli, 0, 0, 0), 13);
+		CHECK_EQUAL(caught.irq_enabled & FLAG_IF, type == GATE_TRAP ? FLAG_IF : 0);
+		set_gate(14, (uint32_t)trap_entries + 16 * 14, type, 0);
+		CHECK_EQUAL(user_read(&p, 0), FAULT_U);
+		CHECK_EQUAL(caught.irq_enabled & FLAG_IF, type == GATE_TRAP ? FLAG_IF : 0);
+	}
+	default_gate(13);
+	default_gate(14);
 	/* and the privilege */
 	set_gate(3, (uint32_t)trap_entries + 16 * 3, GATE_INTERRUPT, 0);
 	CHECK_EQUAL(run_user(&p, u_int3, 0, 0, 0), 13);

@@ -9,7 +9,7 @@ image=$build/guests/pv.elf
 umbra=$build/umbra
 families="B C D E F G1 G"
 options="prefetch unsync share install-ahead lazy-flush revalidate blocks chain fuse tlb strings flat"
-tests=82
+tests=84
 [ -e "$image" ] || skip_all "no 32-bit guests were built here"
 
 boot() { # boot MACHINE WORDS [OPTIONS]: $tmp/text, $tmp/err, $status
