@@ -19,47 +19,41 @@ enum {
 	IN_G = 1 << LGUEST_G1 | 1 << LGUEST_G2,
 	OLD = IN_B | IN_C, NEW = IN_D | IN_E | IN_F | IN_G, ALL = OLD | NEW,
 };
-enum { CALL_INIT = 1, CALL_SEND_INTERRUPTS = 19 };
+enum { CALL_INIT = 1 };
 
 static lguest_call_fn call_nothing, call_shutdown, call_notify;
 
-/* A number, one line or two: where an old call was replaced. */
+/* By number; two lines where an old call was replaced. */
 static const struct call {
-	uint8_t number;
-	uint8_t families;
 	const char *name;
 	lguest_call_fn *fn;
-} calls[] = {
-	{ 0, ALL, "FLUSH_ASYNC", call_nothing },
-	{ 1, ALL, "LGUEST_INIT", lguest_call_init },
-	{ 2, IN_B, "CRASH", call_shutdown },
-	{ 2, ALL & ~IN_B, "SHUTDOWN", call_shutdown },
-	{ 3, OLD, "LOAD_GDT", lguest_call_load_gdt },
-	{ 4, ALL, "NEW_PGTABLE", lguest_call_new_pgtable },
-	{ 5, ALL, "FLUSH_TLB", lguest_call_flush_tlb },
-	{ 6, ALL, "LOAD_IDT_ENTRY", lguest_call_load_idt_entry },
-	{ 7, ALL, "SET_STACK", lguest_call_set_stack },
-	{ 8, ALL, "TS", lguest_call_ts },
-	{ 9, ALL, "SET_CLOCKEVENT", lguest_call_clock },
-	{ 10, ALL, "HALT", lguest_call_halt },
-	{ 13, NEW, "SET_PMD", lguest_call_middle },
-	{ 14, ALL, "SET_PTE", lguest_call_set_pte },
-	{ 15, OLD, "SET_PMD", lguest_call_set_pmd },
-	{ 15, NEW, "SET_PGD", lguest_call_set_pgd },
-	{ 16, ALL, "LOAD_TLS", lguest_call_load_tls },
-	{ 17, ALL & ~IN_G, "NOTIFY", call_notify },
-	{ 18, NEW, "LOAD_GDT_ENTRY", lguest_call_load_gdt_entry },
-	{ 19, NEW, "SEND_INTERRUPTS", lguest_call_send },
+	uint8_t families;
+} calls[LGUEST_CALLS][2] = {
+	[0] = { { "FLUSH_ASYNC", call_nothing, ALL } },
+	[CALL_INIT] = { { "LGUEST_INIT", lguest_call_init, ALL } },
+	[2] = { { "CRASH", call_shutdown, IN_B }, { "SHUTDOWN", call_shutdown, ALL & ~IN_B } },
+	[3] = { { "LOAD_GDT", lguest_call_load_gdt, OLD } },
+	[4] = { { "NEW_PGTABLE", lguest_call_new_pgtable, ALL } },
+	[5] = { { "FLUSH_TLB", lguest_call_flush_tlb, ALL } },
+	[6] = { { "LOAD_IDT_ENTRY", lguest_call_load_idt_entry, ALL } },
+	[7] = { { "SET_STACK", lguest_call_set_stack, ALL } },
+	[8] = { { "TS", lguest_call_ts, ALL } },
+	[9] = { { "SET_CLOCKEVENT", lguest_call_clock, ALL } },
+	[10] = { { "HALT", lguest_call_halt, ALL } },
+	[13] = { { "SET_PMD", lguest_call_middle, NEW } },
+	[14] = { { "SET_PTE", lguest_call_set_pte, ALL } },
+	[15] = { { "SET_PMD", lguest_call_set_pmd, OLD }, { "SET_PGD", lguest_call_set_pgd, NEW } },
+	[16] = { { "LOAD_TLS", lguest_call_load_tls, ALL } },
+	[17] = { { "NOTIFY", call_notify, ALL & ~IN_G } },
+	[18] = { { "LOAD_GDT_ENTRY", lguest_call_load_gdt_entry, NEW } },
+	[19] = { { "SEND_INTERRUPTS", lguest_call_send, NEW } },
 };
 
-/* Where a number's line is: found once, then by number. */
 static const struct call *find_call(enum lguest_family family, uint32_t number)
 {
-	unsigned guess = number < 3 ? number : number < 11 ? number + 1 : number < 16 ? number - 1 : number;
-
-	for (; guess < sizeof calls / sizeof *calls && calls[guess].number <= number; guess++)
-		if (calls[guess].number == number && calls[guess].families >> family & 1)
-			return &calls[guess];
+	for (unsigned n = 0; number < LGUEST_CALLS && n < 2; n++)
+		if (calls[number][n].families >> family & 1)
+			return &calls[number][n];
 	return NULL;
 }
 
@@ -82,17 +76,17 @@ static uint64_t host_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void run_call(struct lguest *lg, const struct call *call, const uint32_t arg[4])
+static void run_call(struct lguest *lg, lguest_call_fn *fn, const uint32_t arg[4], uint64_t *nanoseconds)
 {
 	uint64_t begin;
 
 	if (!lg->timed || ++lg->sample % TIME_ONE_IN) {
-		call->fn(lg, arg);
+		fn(lg, arg);
 		return;
 	}
 	begin = host_ns();
-	call->fn(lg, arg);
-	lg->stats.call[call->number].nanoseconds += (host_ns() - begin) * TIME_ONE_IN;
+	fn(lg, arg);
+	*nanoseconds += (host_ns() - begin) * TIME_ONE_IN;
 }
 
 /* `words`: the save area, or a slot of the ring, which has its order. */
@@ -100,6 +94,7 @@ static void make_call(struct lguest *lg, const uint32_t *words, bool async)
 {
 	const struct family *f = lg->f;
 	const struct call *call = find_call(lg->family, words[0]);
+	struct lguest_call_stats *stats;
 	uint32_t arg[4] = { 0 };
 
 	if (!call) {
@@ -108,11 +103,12 @@ static void make_call(struct lguest *lg, const uint32_t *words, bool async)
 	}
 	for (unsigned n = 0; n < f->args; n++)
 		arg[n] = words[f->arg[n]];
+	stats = &lg->stats.call[words[0]];
 	if (async)
-		lg->stats.call[call->number].async++;
+		stats->async++;
 	else
-		lg->stats.call[call->number].direct++;
-	run_call(lg, call, arg);
+		stats->direct++;
+	run_call(lg, call->fn, arg, &stats->nanoseconds);
 }
 
 /* ---- 3. The ring ---------------------------------------------------------------------------- */
