@@ -40,7 +40,8 @@ static void write_port(struct lguest *lg, const struct cpu_regs *regs, uint16_t 
 }
 
 /* E4-E7, EC-EF: bit 3 the port in DX, bit 1 out, bit 0 wide. */
-static unsigned emulate_port(struct lguest *lg, const struct cpu_regs *regs, const uint8_t *code, bool short_operand)
+static unsigned emulate_port(struct lguest *lg, const struct cpu_regs *regs, const uint8_t *code,
+                             bool short_operand)
 {
 	bool in_dx = code[0] & 8, out = code[0] & 2, wide = code[0] & 1;
 	unsigned bytes = !wide ? 1 : short_operand ? 2 : 4;
@@ -62,10 +63,11 @@ static void emulate_sti(struct lguest *lg)
 		lguest_set(lg, DATA_IRQ_ENABLED, VIRTUAL_IF);
 }
 
-/* MOV from a control register: what a kernel would see that has not been told yet. */
+/* MOV from a control register: what such a kernel may see. */
 static uint32_t control_register(struct lguest *lg, unsigned number)
 {
-	enum { CR0_PE = 1, CR0_MP = 2, CR0_TS = 8, CR0_ET = 16, CR0_NE = 32, CR0_WP = 1 << 16, CR0_AM = 1 << 18 };
+	enum { CR0_PE = 1, CR0_MP = 2, CR0_TS = 8, CR0_ET = 16, CR0_NE = 32, CR0_WP = 1 << 16,
+	       CR0_AM = 1 << 18 };
 
 	switch (number) {
 	case 0:
@@ -112,7 +114,8 @@ static unsigned emulate_early(struct lguest *lg, const struct cpu_regs *regs, co
 /* ---- 3. Decoding ---------------------------------------------------------------------------- */
 
 /* The bytes of the instruction behind a 0x66, 0: not known here. */
-static unsigned emulate_one(struct lguest *lg, const struct cpu_regs *regs, const uint8_t *code, bool short_operand)
+static unsigned emulate_one(struct lguest *lg, const struct cpu_regs *regs, const uint8_t *code,
+                            bool short_operand)
 {
 	enum { CLI = 0xFA, STI = 0xFB, HLT = 0xF4, TWO_BYTES = 0x0F };
 

@@ -15,8 +15,8 @@
 /* ---- 1. The table --------------------------------------------------------------------------- */
 
 enum {
-	IN_B = 1 << LGUEST_B, IN_C = 1 << LGUEST_C, IN_D = 1 << LGUEST_D, IN_E = 1 << LGUEST_E, IN_F = 1 << LGUEST_F,
-	IN_G = 1 << LGUEST_G1 | 1 << LGUEST_G2,
+	IN_B = 1 << LGUEST_B, IN_C = 1 << LGUEST_C, IN_D = 1 << LGUEST_D, IN_E = 1 << LGUEST_E,
+	IN_F = 1 << LGUEST_F, IN_G = 1 << LGUEST_G1 | 1 << LGUEST_G2,
 	OLD = IN_B | IN_C, NEW = IN_D | IN_E | IN_F | IN_G, ALL = OLD | NEW,
 };
 enum { CALL_INIT = 1 };

@@ -64,7 +64,8 @@ static bool refuse_a(struct lguest *lg)
 }
 
 /* Which family has its structure at `data`, given in this register?  AUTO: none; *a: the first one. */
-static enum lguest_family family_of(const struct lguest *lg, uint32_t data, enum save reg, bool by_vmcall, bool *a)
+static enum lguest_family family_of(const struct lguest *lg, uint32_t data, enum save reg, bool by_vmcall,
+                                    bool *a)
 {
 	if (!data || !lguest_holds(lg, data, SMALLEST_DATA))
 		return LGUEST_AUTO;

@@ -34,8 +34,8 @@ enum { DATA_IRQ_ENABLED = 0, DATA_BLOCKED = 4, DATA_CR2 = 8, DATA_SECONDS = 12, 
 /* The registers as the original's entry code left them: words of the save area, the last 72 bytes of the
  * register page.  A slot of the ring has its first words' order. */
 enum save {
-	SAVE_EAX, SAVE_EBX, SAVE_ECX, SAVE_EDX, SAVE_ESI, SAVE_EDI, SAVE_EBP, SAVE_GS, SAVE_FS, SAVE_DS, SAVE_ES,
-	SAVE_TRAP, SAVE_ERROR, SAVE_EIP, SAVE_CS, SAVE_EFLAGS, SAVE_ESP, SAVE_SS, SAVE_WORDS
+	SAVE_EAX, SAVE_EBX, SAVE_ECX, SAVE_EDX, SAVE_ESI, SAVE_EDI, SAVE_EBP, SAVE_GS, SAVE_FS, SAVE_DS,
+	SAVE_ES, SAVE_TRAP, SAVE_ERROR, SAVE_EIP, SAVE_CS, SAVE_EFLAGS, SAVE_ESP, SAVE_SS, SAVE_WORDS
 };
 #define SAVE_OFFSET 4024u
 _Static_assert(SAVE_OFFSET + SAVE_WORDS * 4 == UM_PAGE_SIZE, "the save area ends its page");
@@ -128,7 +128,7 @@ struct lguest {
 /* ---- 4. The index --------------------------------------------------------------------------- */
 
 /* memory.c: guest-physical memory.  The guest names an address: false kills it ("bad read address"). */
-bool lguest_holds(const struct lguest *lg, uint64_t gpa, uint64_t bytes); /* is it all memory?  (kills nobody) */
+bool lguest_holds(const struct lguest *lg, uint64_t gpa, uint64_t bytes); /* all memory?  Kills nobody. */
 bool lguest_read(struct lguest *lg, uint32_t gpa, void *to, uint32_t bytes);
 /* The shared structure, which is known to lie in memory. */
 uint32_t lguest_get(const struct lguest *lg, unsigned offset);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest/lguest/lguest.h - the host of a paravirtual guest: Linux built with CONFIG_LGUEST_GUEST, 2.6.24 to 4.13.
+ * guest/lguest/lguest.h - the host of a paravirtual guest: Linux built with CONFIG_LGUEST_GUEST, 2.6.24 to
+ * 4.13.
  *
  * The guest's kernel runs in ring 1, its programs in ring 3; ring 0 is ours.  It asks by hypercall (INT 0x1F,
  * or VMCALL) for what a kernel does with privileged instructions, it *tells* of every change of its page
@@ -84,8 +85,8 @@ struct lguest_world {
 
 /* Load a kernel (bzImage: its own decompressor runs; or 32-bit ELF) as the original launcher did: boot_params
  * at 0, command line at 0x1000, initrd at the top of RAM.  B: identity page tables below it; D, E and AUTO:
- * with the alias at 3 GiB as well (harmless for the others).  An image of 2.6.23 (family A) is refused.  Nothing is written before all of it is checked.
- * `request->ram_bytes` is mem. */
+ * with the alias at 3 GiB as well (harmless for the others).  An image of 2.6.23 (family A) is refused.
+ * Nothing is written before all of it is checked.  RAM is zero before; `request->ram_bytes` is mem. */
 #define LGUEST_VERSION(major, minor, patch) ((uint32_t)(major) << 16 | (minor) << 8 | (patch))
 struct lguest_boot {
 	uint32_t entry;

@@ -65,7 +65,9 @@ static uint32_t linux_version(const struct image *image)
 		return offset < image->size ? parse_version(at + offset, image->size - offset) : 0;
 	}
 	while ((at = find(at, (size_t)(end - at), banner))) {
-		uint32_t version = parse_version(at + sizeof banner - 1, (size_t)(end - at) - (sizeof banner - 1));
+		const uint8_t *text = at + sizeof banner - 1;
+		uint32_t version = parse_version(text, (size_t)(end - text));
+
 		if (version)
 			return version;
 		at++;
@@ -78,7 +80,7 @@ static bool check_release(struct plan *plan, const struct image *image, uint32_t
 	if (find(image->bytes, image->size, marker_a) ||
 	    (version >= LGUEST_VERSION(2, 6, 23) && version < LGUEST_VERSION(2, 6, 24)))
 		return refuse(plan->error, image->path,
-		              "a kernel of Linux 2.6.23, whose lguest interface (family A) umbra does not have");
+		              "a kernel of Linux 2.6.23, whose lguest interface (family A) umbra lacks");
 	return true;
 }
 
@@ -92,8 +94,8 @@ static bool place_bzimage(struct plan *plan, const struct image *image, uint32_t
 	if (skip >= image->size)
 		return refuse(plan->error, image->path, "a damaged or truncated Linux kernel");
 	*entry = get32(image->bytes + P_CODE32);
-	return place_bytes(plan, image->path, "the kernel", HIGH_RAM_START, image->bytes + skip, image->size - skip,
-	                   image->size - skip);
+	return place_bytes(plan, image->path, "the kernel", HIGH_RAM_START, image->bytes + skip,
+	                   image->size - skip, image->size - skip);
 }
 
 static bool place_kernel(struct plan *plan, const struct image *image, uint32_t *entry)
@@ -110,10 +112,11 @@ static bool place_kernel(struct plan *plan, const struct image *image, uint32_t 
 		if (!place_elf(plan, image->path, image->bytes, image->size, entry))
 			return false;
 	} else {
-		return refuse(plan->error, image->path, "not a kernel for -machine lguest: neither bzImage nor ELF");
+		return refuse(plan->error, image->path, "not an lguest kernel: neither bzImage nor ELF");
 	}
 	if (*entry >= plan->request->ram_bytes)
-		return refuse(plan->error, image->path, "its entry point %#x is outside the guest's memory", *entry);
+		return refuse(plan->error, image->path, "its entry point %#x is outside the guest's memory",
+		              *entry);
 	return true;
 }
 
@@ -280,7 +283,8 @@ static bool has_note(const struct image *image)
 	const uint8_t *bytes = image->bytes;
 	uint32_t table = get32(bytes + 28);
 
-	if (get16(bytes + 42) != PHDR_BYTES || !inside(table, get16(bytes + 44) * (uint64_t)PHDR_BYTES, image->size))
+	if (get16(bytes + 42) != PHDR_BYTES ||
+	    !inside(table, get16(bytes + 44) * (uint64_t)PHDR_BYTES, image->size))
 		return false;
 	for (unsigned n = 0; n < get16(bytes + 44); n++) {
 		const uint8_t *header = bytes + table + n * (size_t)PHDR_BYTES;

@@ -8,8 +8,8 @@
  *   4. Changes          SET_PTE, SET_PMD/SET_PGD
  *   5. Flushes, the stack
  *
- * A guest is silent about some of its writes while it boots: families B and C until their first NEW_PGTABLE, the
- * later ones until they load a table that is neither of the two that Linux boots on (releases of D and E
+ * A guest is silent about some of its writes while it boots: families B and C until their first NEW_PGTABLE,
+ * the later ones until they load a table that is neither of the two that Linux boots on (releases of D and E
  * differ; being told late costs time only).  So long its tables are write-protected and every write is seen;
  * then the core is told, and what the guest does to address spaces that are not active without a word (family
  * B) is found when they are switched to.

@@ -41,8 +41,8 @@ void lguest_reload_segments(struct lguest *lg)
 {
 	lg->segments_stale = um_window_enter(lg->world.um, 0) != UM_OK;
 	if (!lg->segments_stale && !cpu_reload_segments(lg->world.cpu))
-		lguest_kill(lg, "unhandled trap %u at %#x: a segment register's descriptor is bad", TRAP_SEGMENTS,
-		            lg->save[SAVE_EIP]);
+		lguest_kill(lg, "unhandled trap %u at %#x: a segment register's descriptor is bad",
+		            TRAP_SEGMENTS, lg->save[SAVE_EIP]);
 }
 
 void lguest_call_load_gdt(struct lguest *lg, const uint32_t arg[4])

@@ -125,7 +125,8 @@ static void forget_guest(struct lguest *lg)
 
 /* ---- 4. The start --------------------------------------------------------------------------- */
 
-enum { CR0 = 0x80050033 /* PG AM WP NE ET MP PE */, CR0_PAGING = 1u << 31, CR4 = 0x600 /* OSXMMEXCPT OSFXSR */ };
+enum { CR0 = 0x80050033 /* PG AM WP NE ET MP PE */, CR0_PAGING = 1u << 31,
+       CR4 = 0x600 /* OSXMMEXCPT OSFXSR */ };
 
 static struct cpu_segment ring1(uint16_t selector, uint16_t attr)
 {
