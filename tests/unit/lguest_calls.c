@@ -374,6 +374,33 @@ static void test_a_silent_boot_is_followed(void **state)
 	end(rig, LGUEST_KILLED, "unhandled trap 14");
 }
 
+/* The interface's rules hold from the start, whether the core is told or tracks. */
+static void test_forbidden_entries_end_a_silent_guest(void **state)
+{
+	static const struct { uint32_t pde, pte; const char *why; } bad[] = {
+		{ 0, 0x5000E7, "bad page table entry" }, { 0, LGRIG_LIMIT | 0x67, "bad page table entry" },
+		{ 0x4000E7, 0, "bad page directory entry" }, { 0x400167, 0, "bad page directory entry" },
+		{ LGRIG_LIMIT | 0x67, 0, "bad page directory entry" },
+	};
+
+	(void)state;
+	for (unsigned n = 0; n < sizeof bad / sizeof *bad; n++) {
+		for (unsigned told = 0; told < 2; told++) {
+			struct lgrig *rig = told ? booted(LGUEST_F) : lgrig_new(LGUEST_B);
+			uint32_t top = told ? rig->space : LGRIG_BOOT_DIR;
+
+			if (!told)
+				assert_int_equal(lgrig_init(rig), LGRIG_DONE);
+			if (bad[n].pde)
+				lgrig_put(rig, top + (USER >> 22) * 4, bad[n].pde);
+			else
+				lgrig_map(rig, top, USER, bad[n].pte);
+			assert_int_equal(lgrig_touch(rig, USER, 0), LGRIG_ENDED);
+			end(rig, LGUEST_KILLED, bad[n].why);
+		}
+	}
+}
+
 static void test_set_pte_judges_entries_that_have_been_used(void **state)
 {
 	static const struct { uint32_t pte; bool fine; } cases[] = {
@@ -474,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_a_reason_is_bounded_and_the_first_is_kept),
 		cmocka_unit_test(test_when_the_core_is_told),
 		cmocka_unit_test(test_a_silent_boot_is_followed),
+		cmocka_unit_test(test_forbidden_entries_end_a_silent_guest),
 		cmocka_unit_test(test_set_pte_judges_entries_that_have_been_used),
 		cmocka_unit_test(test_flushes_drop_what_they_say),
 		cmocka_unit_test(test_entries_of_the_window),
