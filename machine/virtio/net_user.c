@@ -4,7 +4,7 @@
  *
  *   1. State
  *   2. Timers         the library asks for them, the loop keeps them
- *   3. Frames         from the guest, judged first (net_guard.c), and to it
+ *   3. Frames         from the guest, judged first (net_guard.c), and to it; connections, bounded
  *   4. Descriptors    the library's sockets in the loop's poll()
  *   5. Making, freeing
  *
@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <slirp/libslirp.h>
 
@@ -30,6 +32,10 @@ enum { MTU = 1500, CROWDED_MS = 10 };
 /* Sockets watched at a time: the guest opens as many as it likes, the loop's sleep is bounded. With
  * more, they take turns every CROWDED_MS. */
 #define WATCHED 256u
+/* Descriptors of the process that no guest's connection takes: an image must be opened again at a reset, and
+ * another machine may be in the process.  None beyond FDS_MAX either, however many the host allows. */
+#define FDS_KEPT 64u
+#define FDS_MAX 4096u
 
 struct timer {
 	struct timer *next;
@@ -115,6 +121,31 @@ static void run_timers(struct net_user *n)
 
 /* ---- 3. Frames ------------------------------------------------------------------------------ */
 
+/* Could the library open a socket for this?  ICMP, UDP, TCP's SYN without ACK; net_guard() saw that the headers
+ * are there. */
+static bool may_open_socket(const uint8_t *frame)
+{
+	enum { ETHERNET = 14, IP_HEAD = 20, TCP = 6, SYN = 2, ACK = 16, TCP_FLAGS = ETHERNET + IP_HEAD + 13 };
+
+	if (frame[12] != 8 || frame[13] != 0)
+		return false;
+	return frame[ETHERNET + 9] != TCP || (frame[TCP_FLAGS] & (SYN | ACK)) == SYN;
+}
+
+/* The lowest number that is free tells how many are in use, whoever has them. */
+static bool has_descriptors(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct rlimit limit = {.rlim_cur = FDS_MAX};
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > FDS_MAX)
+		limit.rlim_cur = FDS_MAX;
+	return (rlim_t)fd + FDS_KEPT < limit.rlim_cur;
+}
+
 static void send_frame(struct net_backend *backend, const uint8_t *frame, size_t bytes)
 {
 	uint8_t copy[NET_FRAME_MAX];
@@ -123,7 +154,7 @@ static void send_frame(struct net_backend *backend, const uint8_t *frame, size_t
 		return;
 	memcpy(copy, frame, bytes);
 	bytes = net_guard(copy, bytes);
-	if (bytes)
+	if (bytes && (!may_open_socket(copy) || has_descriptors()))
 		slirp_input(((struct net_user *)backend)->slirp, copy, (int)bytes);
 }
 

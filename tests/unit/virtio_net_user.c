@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -422,6 +423,33 @@ static void more_sockets_than_room_take_turns(void **state)
 	close_guest(&g);
 }
 
+/* Whatever else opens files in the process goes on doing so. */
+static void the_guest_does_not_get_the_last_descriptors(void **state)
+{
+	struct rlimit before, few;
+	struct guest g;
+	uint8_t frame[256];
+	int kept[32];
+
+	(void)state;
+	if (!open_guest(&g, NULL))
+		return;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 200;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (unsigned i = 0; i < 400; i++)
+		g.net->ops->send(g.net, frame, make_udp(frame, GATEWAY, 4000 + i, 9, "x"));
+	for (unsigned i = 0; i < 32; i++)
+		kept[i] = dup(STDERR_FILENO);
+	for (unsigned i = 0; i < 32; i++) {
+		assert_true(kept[i] >= 0);
+		close(kept[i]);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	close_guest(&g);
+}
+
 static void whatever_the_guest_sends_is_survived(void **state)
 {
 	uint32_t number = 1;
@@ -463,6 +491,7 @@ int main(void)
 	    cmocka_unit_test(a_forwarded_port_reaches_the_guest),
 	    cmocka_unit_test(a_port_in_use_is_named),
 	    cmocka_unit_test(more_sockets_than_room_take_turns),
+	    cmocka_unit_test(the_guest_does_not_get_the_last_descriptors),
 	    cmocka_unit_test(whatever_the_guest_sends_is_survived),
 	};
 
