@@ -41,4 +41,4 @@ static void report(void)
 	}
 }
 
-const struct fuzz_target fuzz_target = { "lguest", 6000, 4096, report };
+const struct fuzz_target fuzz_target = { "lguest", 20000, 4096, report };
