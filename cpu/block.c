@@ -24,6 +24,7 @@
 #include "cpu/memory.h"
 #include "cpu/op_tables.h"
 #include "cpu/uncached.h"
+#include "cpu/warm.h"
 
 /* ---- 1. The cache --------------------------------------------------------------------------- */
 
@@ -234,12 +235,12 @@ static void depend_on(struct cpu *c, uint32_t linear)
 		c->blocks->nonglobal_jumps = true;
 }
 
-static void remember_jump(struct cpu *c, uint32_t linear, const struct insn *insn, bool crossing)
+static void remember_jump(struct cpu *c, uint32_t linear, const struct insn *insn)
 {
 	struct jump *j = jump_at(c, linear);
 
 	depend_on(c, linear);
-	if (crossing)
+	if (insn->crossing)
 		depend_on(c, (linear | ~PAGE_MASK) + 1);
 	j->key = (uint64_t)linear << 32 | c->jump_key;
 	j->insn = insn;
@@ -304,6 +305,7 @@ static void finish_block(struct block *b, const struct run_of_insns *run, unsign
 		last->flags = INSN_END;
 	}
 	b->insn->first = 1;
+	b->insn->crossing = b->second != NULL;
 	if (fuse && n > 1) {
 		insn_fn *both = fused_handler(last[-1].fn, last->fn);
 		if (both)
@@ -440,18 +442,27 @@ static void kill_block(struct block_cache *cache, struct block *b)
 struct found {
 	const struct insn *insn; /* NULL: an exception or c->exit is recorded */
 	unsigned bytes;          /* of the block */
-	bool cached;             /* a block: may be led to by a jump ... */
-	bool crossing;           /* ... but not by a link when it depends on another page's translation */
+	bool cached;             /* a block: a jump may lead to it */
 };
 static struct found found_block(const struct block *b)
 {
-	return (struct found){ b->insn, b->bytes, true, b->second };
+	return (struct found){ b->insn, b->bytes, true };
 }
 static struct found found_uncached(struct cpu *c, uint32_t linear, unsigned mode)
 {
 	const struct insn *i = find_uncached(c, linear, mode);
 
-	return (struct found){ i, i ? i->len : 0, false, false };
+	return (struct found){ i, i ? i->len : 0, false };
+}
+
+/* What a search takes, for warm.c. */
+static void see_search(struct cpu *c, uint64_t key)
+{
+	struct block **bucket = bucket_of(c->blocks, key);
+
+	warm_see(c, bucket);
+	for (const struct block *b = *bucket; b; b = b->key != key ? b->next : NULL)
+		warm_see(c, b);
 }
 
 static struct found cached_block(struct cpu *c, uint32_t linear, const uint8_t *host, unsigned mode)
@@ -462,6 +473,8 @@ static struct found cached_block(struct cpu *c, uint32_t linear, const uint8_t *
 	const uint8_t *second = NULL;
 	um_gpa gpa;
 
+	if (unlikely(c->events & EV_RECORD))
+		see_search(c, key);
 	while (b && b->key != key)
 		b = b->next;
 	if (b && !b->second)
@@ -504,7 +517,7 @@ static struct found find_here(struct cpu *c, uint32_t linear, unsigned mode)
 /* Next time the link that led here leads there at once. */
 static const struct insn *chain_to(struct cpu *c, const struct insn *insn)
 {
-	if (c->patch)
+	if (c->patch && !insn->crossing)
 		*c->patch = insn;
 	c->patch = NULL;
 	return insn;
@@ -548,9 +561,8 @@ const struct insn *find_block(struct cpu *c, unsigned extra)
 	}
 	/* (While warm.c records, the TLB does not tell which pages are global.) */
 	if (f.cached && mode & MODE_FLAT && !(mode & MODE_STEP) && !(c->events & EV_RECORD)) {
-		remember_jump(c, linear, f.insn, f.crossing);
-		if (!f.crossing)
-			return chain_to(c, f.insn);
+		remember_jump(c, linear, f.insn);
+		return chain_to(c, f.insn);
 	}
 	c->patch = NULL;
 	return f.insn;

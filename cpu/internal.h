@@ -60,6 +60,7 @@ struct insn {
 	uint8_t prefix : 2; /* mandatory/REP prefix: PREFIX_* (F2/F3 win) */
 	uint8_t seg : 3;    /* segment register of the memory operand (CPU_ES..CPU_GS), override applied */
 	uint8_t first : 1;  /* of its block */
+	uint8_t crossing : 1; /* ... which depends on another page's translation: no link may lead here */
 	uint8_t linked : 1; /* poisoned: `successor` holds */
 	uint8_t base, index;/* 0..7 or REG_NONE */
 	uint8_t scale;      /* shift 0..3 */

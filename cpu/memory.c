@@ -35,8 +35,10 @@ static void fill_tlb(struct cpu *c, uint32_t linear, bool user, const struct um_
 	uintptr_t addend = (uintptr_t)host - linear;
 
 	if (c->no_tags) {
-		if (c->events & EV_RECORD)
-			warm_touch(c, t, host);
+		if (c->events & EV_RECORD) {
+			warm_see(c, t);
+			warm_see(c, host);
+		}
 		return;
 	}
 	t->read = page;

@@ -82,11 +82,7 @@ void warm_record(struct cpu *c, const struct insn *i)
 	add(w, (uintptr_t)(i + 1));
 }
 
-void warm_touch(struct cpu *c, const struct tlb_entry *t, const uint8_t *host)
-{
-	add(c->warm, (uintptr_t)t);
-	add(c->warm, (uintptr_t)host);
-}
+void warm_see(struct cpu *c, const void *at) { add(c->warm, (uintptr_t)at); }
 
 void warm_halted(struct cpu *c)
 {

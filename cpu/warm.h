@@ -12,7 +12,7 @@ void warm_free(struct cpu *c);
 
 void warm_up(struct cpu *c);     /* an interrupt ends HLT */
 void warm_halted(struct cpu *c); /* the processor halts */
-void warm_touch(struct cpu *c, const struct tlb_entry *t, const uint8_t *host); /* an access, likewise */
+void warm_see(struct cpu *c, const void *at); /* something else that it takes, likewise */
 void warm_record(struct cpu *c, const struct insn *i); /* a block is about to run; while EV_RECORD is set */
 
 #endif

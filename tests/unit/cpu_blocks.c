@@ -236,6 +236,37 @@ static void an_instruction_whose_second_page_is_mapped_elsewhere(void **state)
 	each(crossing_with_another_second_page);
 }
 
+/* The same, led to by a jump in the first page that has been taken often. */
+static void link_to_a_crossing_instruction(struct rig *rig)
+{
+	uint32_t at = RIG_CODE + 0x1000 - 2;
+	/* again: jmp at; back: dec ecx; jnz again; hlt */
+	static const uint8_t start[] = { 0xE9, 0xF9, 0x0F, 0x00, 0x00, 0x49, 0x75, 0xF8, 0xF4 };
+	/* (mov eax,) 0x..332211; jmp back */
+	static const uint8_t rest[] = { 0x22, 0x33, 0x44, 0xE9, 0xFD, 0xEF, 0xFF, 0xFF };
+
+	memcpy(rig->ram + RIG_CODE, start, sizeof(start));
+	memcpy(rig->ram + at, "\xB8\x11", 2);
+	memcpy(rig->ram + RIG_CODE + 0x1000, rest, sizeof(rest));
+	memcpy(rig->ram + 0x50000, rest, sizeof(rest));
+	rig->ram[0x50002] = 0x99;
+	rig_paging(rig);
+	for (unsigned n = 0; n < 2; n++) {
+		rig->cpu->halted = false;
+		rig->cpu->eip = RIG_CODE;
+		rig->cpu->gpr[CPU_ECX] = 100;
+		run_to_hlt(rig);
+		assert_int_equal(eax(rig), n ? 0x99332211 : 0x44332211);
+		rig_set_word(rig, RIG_TABLES + 0x1000 + 4 * ((RIG_CODE + 0x1000) >> 12), 0x50000 | 7);
+		um_flush_page(rig->um, RIG_CODE + 0x1000);
+	}
+}
+static void a_link_to_an_instruction_in_two_pages(void **state)
+{
+	(void)state;
+	each(link_to_a_crossing_instruction);
+}
+
 static void crossing_into_nothing(struct rig *rig)
 {
 	uint32_t second = RIG_CODE + 0x1000, at = second - 2;
@@ -363,6 +394,7 @@ int main(void)
 		cmocka_unit_test(string_stores_over_code),
 		cmocka_unit_test(an_instruction_in_two_pages),
 		cmocka_unit_test(an_instruction_whose_second_page_is_mapped_elsewhere),
+		cmocka_unit_test(a_link_to_an_instruction_in_two_pages),
 		cmocka_unit_test(a_fetch_fault_in_the_second_page_names_that_page),
 		cmocka_unit_test(code_mapped_elsewhere_after_a_flush),
 		cmocka_unit_test(a_program_cannot_run_the_kernels_decoded_code),
