@@ -109,6 +109,10 @@ static void crash_table_range(void)
 	call(CALL_FLUSH_TLB, 1, 0, 0);
 }
 
+/* The host's own addresses; PAE's middle level and its directories, which this guest does not have. */
+static void crash_switcher(void) { call(CALL_SET_PTE, physical(swapper), 0xFFFFF000, PTE_KERNEL); }
+static void crash_middle(void) { call(CALL_SET_PMD, physical(swapper), 0, 0); }
+static void crash_pgd_unaligned(void) { call(CALL_SET_PGD, physical(swapper) + 32, 1, 0); }
 static void crash_pgd_index(void) { call(CALL_SET_PGD, physical(swapper), 1024, 0); }
 
 /* ---- 3. Stacks ------------------------------------------------------------------------------ */
@@ -194,6 +198,9 @@ static const struct {
 	{ "pde-limit", crash_pde_limit },
 	{ "table", crash_table },
 	{ "table-range", crash_table_range },
+	{ "switcher", crash_switcher },
+	{ "middle", crash_middle },
+	{ "pgd-unaligned", crash_pgd_unaligned },
 	{ "pgd-index", crash_pgd_index },
 	{ "stack-pages", crash_stack_pages },
 	{ "stack-many", crash_stack_many },

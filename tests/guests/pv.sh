@@ -104,7 +104,11 @@ tables_killed() {
 	pde-limit bad page
 	table Bad address
 	table-range .
+	switcher attempt to set pte into Switcher pages
+	middle Bad hypercall 13\|a PAE guest
 	END
+	case $? in 0) ;; *) return 1 ;; esac
+	case $1 in F | G*) killed "$1" pgd-index "Attempt to set pgd" ;; esac
 }
 # Before the host knows it.
 early_killed() {
