@@ -112,6 +112,7 @@ static void forget_guest(struct lguest *lg)
 	lg->data = lg->root = lg->kernel_address = lg->syscall_vec = 0;
 	lg->noirq_start = lg->noirq_end = lg->noirq_iret = 0;
 	lg->initialised = lg->tells = lg->segments_stale = lg->ts = false;
+	memset(lg->seen_root, 0, sizeof lg->seen_root);
 	lg->seen_roots = lg->cursor = 0;
 	lg->ss1 = lg->esp1 = lg->stack_pages = 0;
 	lg->pending = 0;
