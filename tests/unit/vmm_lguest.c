@@ -5,7 +5,8 @@
  *   1. Little guests   family F, 1:1, their code made here
  *   2. Watching        interrupts that are off only virtually
  *   3. Ends
- *   4. Slow readers, many connections
+ *   4. Restarts
+ *   5. Slow readers, many connections
  */
 #include <poll.h>
 #include <pthread.h>
@@ -211,7 +212,91 @@ static void the_last_words_on_a_full_disk_are_missed(void **state)
 	fclose(full);
 }
 
-/* ---- 4. Slow readers, many connections ------------------------------------------------------ */
+/* ---- 4. Restarts ---------------------------------------------------------------------------- */
+
+enum { MEM = 16 << 20, MOVE = 0xB8, TO_EDX = 0xBA, COMPARE = 0x3D };
+
+/* jne to what comes after the restart below */
+static void unless_equal(struct little *l, size_t *hole)
+{
+	put(l, "\x0F\x85\0\0\0\0", 6);
+	*hole = l->code;
+}
+
+/* Restart; a guest that found something else than at first powers off. */
+static void restart_or_not(struct little *l, const size_t *holes, unsigned count)
+{
+	call(l, C_SHUTDOWN, TEXT, 2, 0);
+	for (unsigned n = 0; n < count; n++)
+		made_word(&l->image, holes[n] - 4, (uint32_t)(l->code - holes[n]));
+	call(l, C_SHUTDOWN, TEXT, 1, 0);
+}
+
+static void *kick_later(void *vm)
+{
+	const struct timespec pause = { 0, 500000000 };
+
+	nanosleep(&pause, NULL);
+	vm_kick(vm);
+	return NULL;
+}
+
+static void expect_lives(struct little *l)
+{
+	pthread_t thread;
+
+	l->config.no_reboot = false;
+	little_make(l);
+	pthread_create(&thread, NULL, kick_later, l->vm);
+	alarm(60);
+	assert_int_equal(vm_run(l->vm), VM_KICKED);
+	alarm(0);
+	pthread_join(thread, NULL);
+	little_end(l);
+}
+
+/* It starts the console, once in each life: twice in one would kill it. */
+static void a_restart_finds_the_device_page_as_at_first(void **state)
+{
+	struct little l;
+	size_t hole[2];
+	(void)state;
+	little_start(&l);
+	call(&l, C_INIT, DATA, 0, 0);
+	put(&l, "\x80\x3D\0\0\0\1\3", 7); /* cmpb $3, MEM: a console */
+	unless_equal(&l, &hole[0]);
+	put(&l, "\x80\x3D\4\0\0\1\0", 7); /* cmpb $0, MEM + 4: its status */
+	unless_equal(&l, &hole[1]);
+	put(&l, "\xC6\x05\4\0\0\1\3", 7); /* movb $3, MEM + 4 */
+	call(&l, C_NOTIFY, MEM, 0, 0);
+	restart_or_not(&l, hole, 2);
+	expect_lives(&l);
+}
+
+static void a_restart_finds_the_pci_bus_as_at_first(void **state)
+{
+	struct little l;
+	size_t hole;
+	(void)state;
+	little_start(&l);
+	l.config.family = LGUEST_G2;
+	made_word(&l.image, HEADERS + DATA - CODE + D_KERNEL_ADDRESS - 4, 0xC0000000u);
+	made_word(&l.image, HEADERS + DATA - CODE + D_SYSCALL - 4, 0x80);
+	call(&l, C_INIT, DATA, 0, 0);
+	put_word(&l, TO_EDX, 0xCF8);
+	put_word(&l, MOVE, 0x80000810); /* BAR 0 of slot 1 */
+	put(&l, "\xEF", 1);             /* out %eax, %dx */
+	put_word(&l, TO_EDX, 0xCFC);
+	put(&l, "\xED", 1);             /* in %dx, %eax */
+	put_word(&l, COMPARE, MEM);
+	unless_equal(&l, &hole);
+	put_word(&l, MOVE, 2 * MEM);
+	put(&l, "\xEF", 1);
+	restart_or_not(&l, &hole, 1);
+	expect_lives(&l);
+}
+
+/* ---- 5. Slow readers, many connections ------------------------------------------------------ */
 
 struct reader {
 	int fd;
@@ -307,6 +392,8 @@ int main(void)
 		cmocka_unit_test(a_guest_that_never_comes_to_its_first_call_is_watched),
 		cmocka_unit_test(halted_before_the_first_call_is_stuck),
 		cmocka_unit_test(the_last_words_on_a_full_disk_are_missed),
+		cmocka_unit_test(a_restart_finds_the_device_page_as_at_first),
+		cmocka_unit_test(a_restart_finds_the_pci_bus_as_at_first),
 		cmocka_unit_test(early_text_waits_for_a_slow_reader),
 		cmocka_unit_test(each_network_has_its_share_of_the_loop),
 	};
