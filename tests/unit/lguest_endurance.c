@@ -207,18 +207,30 @@ static void call(struct world *w, uint32_t number, uint32_t a1, uint32_t a2, uin
 	must(w->rig, lgrig_call(w->rig, number, a1, a2, a3, 0));
 }
 
-/* An access has the result that the reference says, as the guest would see it. */
+/* An access has the result that the reference says, as the guest would see it, and reaches the very byte: the
+ * processor's own translations are judged, too. */
 static void access_page(struct world *w)
 {
 	static const unsigned accesses[] = { 0, UM_WRITE, UM_USER, UM_USER | UM_WRITE };
 	uint32_t va = some_va(w);
 	unsigned access = accesses[next(&w->seed) % 4];
 	struct ref_walk ref = ref_walk(read_word, w->rig, REF_PG | REF_WP, w->space[w->current], va, access);
-	enum lgrig_result result = lgrig_touch(w->rig, va, access);
+	uint8_t mark = (uint8_t)next(&w->seed);
+	enum lgrig_result result;
+	struct cpu_regs regs;
 
+	if (ref.ok)
+		lgrig_store(w->rig, (uint32_t)ref.gpa, &mark, 1);
+	cpu_set_gpr(w->rig->cpu, CPU_ECX, mark ^ 0xFFu);
+	result = lgrig_touch(w->rig, va, access);
 	assert_int_equal(result, ref.ok ? LGRIG_DONE : LGRIG_REFLECTED);
-	if (!ref.ok)
+	if (!ref.ok) {
 		assert_int_equal(w->rig->frame.error, ref.error);
+		return;
+	}
+	cpu_get_regs(w->rig->cpu, &regs);
+	assert_int_equal(regs.gpr[CPU_ECX] & 0xFF, access & UM_WRITE ? mark ^ 0xFF : mark);
+	assert_int_equal(w->rig->ram[ref.gpa], access & UM_WRITE ? mark ^ 0xFF : mark);
 }
 
 static uint32_t some_pte(struct world *w)
@@ -233,7 +245,7 @@ static uint32_t table_of(const struct world *w, unsigned k, uint32_t va)
 	return lgrig_get(w->rig, w->space[k] + 4 * (va >> 22)) & ~0xFFFu;
 }
 
-/* Spaces may share a table (change_pde): each is told. */
+/* Spaces may share a table (change_pde): it is told for each; for a kernel address once is enough. */
 static void change_pte(struct world *w)
 {
 	uint32_t va = some_va(w), pte = some_pte(w);
@@ -246,7 +258,7 @@ static void change_pte(struct world *w)
 	}
 	lgrig_map(w->rig, w->space[k], va, pte);
 	for (unsigned n = 0; n < SPACES; n++)
-		if (table_of(w, n, va) == table_of(w, k, va))
+		if (n == k || (va < LGRIG_SPLIT && table_of(w, n, va) == table_of(w, k, va)))
 			call(w, LGCALL_SET_PTE, w->space[n], va, pte);
 	if (next(&w->seed) % 4 == 0)
 		call(w, LGCALL_SET_PTE, w->space[k], va, 0);
