@@ -185,7 +185,7 @@ static void call_shutdown(struct lguest *lg, const uint32_t arg[4])
 static void call_notify(struct lguest *lg, const uint32_t arg[4])
 {
 	const struct lguest_world *w = &lg->world;
-	const char *text = (const char *)w->ram + arg[0];
+	const char *text;
 	uint64_t room;
 
 	if (arg[0] >= lg->limit) {
@@ -194,6 +194,7 @@ static void call_notify(struct lguest *lg, const uint32_t arg[4])
 	}
 	if (!arg[0] || (w->notify && w->notify(w->user, arg[0])))
 		return;
+	text = (const char *)w->ram + arg[0];
 	room = lg->limit - arg[0];
 	if (w->say)
 		w->say(w->user, text, strnlen(text, room < NOTIFY_TEXT_MAX ? room : NOTIFY_TEXT_MAX));
