@@ -301,6 +301,23 @@ static void test_halt_with_something_pending_does_not_sleep(void **state)
 	lgrig_free(rig);
 }
 
+/* It waited for an interrupt, and there is one: that nobody takes it is the guest's affair. */
+static void test_halt_ends_without_a_handler_too(void **state)
+{
+	struct lgrig *rig = ready(LGUEST_F);
+	struct cpu_regs regs;
+
+	(void)state;
+	assert_int_equal(lgrig_call(rig, LGCALL_LOAD_IDT_ENTRY, 0x25, 0, 0, 0), LGRIG_DONE);
+	assert_int_equal(lgrig_call(rig, LGCALL_HALT, 0, 0, 0, 0), LGRIG_HALTED);
+	lguest_raise(rig->lg, 5);
+	lguest_poll(rig->lg);
+	cpu_get_regs(rig->cpu, &regs);
+	assert_false(regs.halted);
+	assert_false(lguest_is_waiting(rig->lg));
+	lgrig_free(rig);
+}
+
 /* ---- 5. Time -------------------------------------------------------------------------------- */
 
 static void test_timer_is_one_shot(void **state)
@@ -378,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_a_masked_interrupt_is_not_pending),
 		cmocka_unit_test(test_halt_enables_and_waits),
 		cmocka_unit_test(test_halt_with_something_pending_does_not_sleep),
+		cmocka_unit_test(test_halt_ends_without_a_handler_too),
 		cmocka_unit_test(test_timer_is_one_shot),
 		cmocka_unit_test(test_timer_wakes),
 		cmocka_unit_test(test_time_moves_where_it_is_the_clock),

@@ -533,6 +533,23 @@ static void test_what_is_not_emulated_is_reflected(void **state)
 }
 
 /* Before a kernel has a handler its early CPU drivers look around. */
+/* INT 13 names no instruction to carry out, least of all the next one. */
+static void test_int_13_is_reflected(void **state)
+{
+	struct lgrig *rig = booted(LGUEST_F);
+	uint32_t at = lgrig_va(LGRIG_HANDLERS) + 16 * 13;
+
+	(void)state;
+	assert_int_equal(lgrig_call(rig, LGCALL_LOAD_IDT_ENTRY, 13, at & 0xFFFF, (at & 0xFFFF0000u) | 0xEE00, 0),
+	                 LGRIG_DONE);
+	assert_int_equal(LGRIG_EXECUTE(rig, 1, 0xCD, 0x0D, 0xE4, 0x61), LGRIG_REFLECTED);
+	assert_int_equal(rig->frame.vector, 13);
+	/* An INT n pushes no error code: EIP is where the rig looks for one. */
+	assert_int_equal(rig->frame.error, lgrig_va(LGRIG_TEXT) + 2);
+	assert_int_equal(rig->frame.eip, 0x61);
+	lgrig_free(rig);
+}
+
 static void test_early_privileged_instructions_are_harmless(void **state)
 {
 	struct lgrig *rig = lgrig_new(LGUEST_F);
@@ -704,6 +721,7 @@ int main(void)
 		cmocka_unit_test(test_ts_makes_the_fpu_trap),
 		cmocka_unit_test(test_ports_are_empty),
 		cmocka_unit_test(test_what_is_not_emulated_is_reflected),
+		cmocka_unit_test(test_int_13_is_reflected),
 		cmocka_unit_test(test_early_privileged_instructions_are_harmless),
 		cmocka_unit_test(test_hlt_and_sti),
 		cmocka_unit_test(test_the_keyboard_controllers_reset),
