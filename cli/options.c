@@ -355,7 +355,7 @@ static const struct option {
 } options[] = {
 	{ "kernel", NULL, VALUE, set_kernel, "FILE", "the image: Linux, ELF, multiboot or boot sector" },
 	{ "initrd", NULL, VALUE, set_initrd, "FILE", "initial ramdisk; for multiboot: \"FILE ARGS,FILE ARGS\"" },
-	{ "append", NULL, VALUE, set_append, "TEXT", "the kernel's command line (Linux: console=ttyS0)" },
+	{ "append", NULL, VALUE, set_append, "TEXT", "the kernel's command line (Linux: its console)" },
 	{ "module", NULL, VALUE, add_module, "\"FILE ARGS\"", "a multiboot module; may be repeated" },
 	{ "m", NULL, VALUE, set_memory, "SIZE[K|M|G]", "memory, MiB unless said otherwise (256)" },
 	{ "serial", NULL, VALUE, set_serial, "WHERE", "the console: mon:stdio, stdio, null, file:PATH" },

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "machine/virtio/net_options.h"
 
 /* ---- 1. -machine ---------------------------------------------------------------------------- */
 
@@ -120,6 +121,10 @@ bool set_nic(struct parse *p, const char *value)
 		return refuse_option(p, "-nic %.60s: user[,hostfwd=tcp::PORT-:PORT] or none", value);
 	if (p->o->nets == VM_NETS_MAX)
 		return refuse_option(p, "-nic: at most %u networks", VM_NETS_MAX);
+	struct net_options ports;
+	char why[120];
+	if (!net_parse_options(value, &ports, why, sizeof why))
+		return refuse_option(p, "-nic: %s", why);
 	p->o->net[p->o->nets++] = value[4] ? value + 5 : "";
 	return true;
 }

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -146,10 +147,30 @@ static bool prepare_log(struct run *r, struct guest_error *error)
 	return r->log || complain(error, r->o.log_path, strerror(errno));
 }
 
+static bool is_same_file(const char *path, const char *other)
+{
+	struct stat a, b;
+	return stat(path, &a) == 0 && stat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* A word forgotten before IMAGE makes it the file to be written: it shall not be emptied. */
+static bool is_input(const struct run *r, const char *path)
+{
+	const char *initrd = r->config.guest.initrd;
+	bool input = is_same_file(path, r->o.kernel) || (initrd && is_same_file(path, initrd));
+	for (unsigned k = 0; k < r->config.drives && !input; k++)
+		input = is_same_file(path, r->config.drive[k].path);
+	for (unsigned k = 0; k < r->config.guest.module_count && !input; k++)
+		input = is_same_file(path, r->module[k].path);
+	return input;
+}
+
 static bool prepare_record(struct run *r, struct guest_error *error)
 {
 	if (!r->o.record_path)
 		return true;
+	if (is_input(r, r->o.record_path))
+		return complain(error, r->o.record_path, "the recording would overwrite what the guest needs");
 	r->record = fopen(r->o.record_path, "we");
 	if (!r->record)
 		return complain(error, r->o.record_path, strerror(errno));
@@ -232,6 +253,21 @@ static void end_recording(struct run *r, struct vm *vm)
 		        r->o.record_path, strerror(failed), operations);
 }
 
+/* Whose fault it is, before the reason. */
+static const char *blame(struct vm *vm, enum vm_end end)
+{
+	struct lguest *lg = vm_lguest(vm);
+	struct lguest_stats s;
+	if (end == VM_HANGUP)
+		return "console: ";
+	if (!lg || (end != VM_KILLED && end != VM_STUCK))
+		return "";
+	lguest_get_stats(lg, &s);
+	if (!s.called)
+		return "the guest made no hypercall (a kernel without CONFIG_LGUEST_GUEST?): ";
+	return end == VM_KILLED ? "the guest broke the lguest interface: " : "";
+}
+
 static int run_to_end(struct run *r, struct vm *vm)
 {
 	r->escape.vm = vm;
@@ -242,7 +278,7 @@ static int run_to_end(struct run *r, struct vm *vm)
 	close_terminal();
 	int status = status_of(vm, end);
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT)
-		fprintf(stderr, "umbra: %s%s", end == VM_HANGUP ? "console: " : "", vm_last_words(vm));
+		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
 	end_recording(r, vm);
 	print_stats(vm, r->o.stats, stderr);
 	if (r->o.hypercalls)

@@ -58,8 +58,10 @@ static void end_run(struct run *run, enum replay_end end, const char *format, ..
 		return;
 	run->over = true;
 	out->end = end;
-	used = snprintf(out->text, sizeof out->text, "operation %" PRIu64 " (byte %" PRIu64 "): ",
-	                out->operations, run->in.offset);
+	used = 0;
+	if (run->in.offset) /* else the file is no recording at all */
+		used = snprintf(out->text, sizeof out->text, "operation %" PRIu64 " (byte %" PRIu64 "): ",
+		                out->operations, run->in.offset);
 	va_start(list, format);
 	vsnprintf(out->text + used, sizeof out->text - (size_t)used, format, list);
 	va_end(list);

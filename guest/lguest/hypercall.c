@@ -142,6 +142,7 @@ void lguest_direct_call(struct lguest *lg, bool by_vmcall)
 {
 	const uint32_t number = lg->save[SAVE_EAX];
 
+	lg->stats.called = true;
 	if (lg->initialised) {
 		drain_ring(lg);
 		if (lg->end != LGUEST_RUNS)

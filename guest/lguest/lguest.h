@@ -148,6 +148,7 @@ struct lguest_stats {
 	struct lguest_call_stats call[LGUEST_CALLS]; /* by number */
 	uint64_t interrupts, reflected, emulated;
 	uint64_t needless_sends; /* SEND_INTERRUPTS with nothing to send */
+	bool called;             /* there was a hypercall, whatever came of it */
 };
 const char *lguest_call_name(enum lguest_family family, unsigned number);
 enum lguest_family lguest_family(const struct lguest *lg); /* as recognised */

@@ -20,6 +20,8 @@ static bool names_family(const char *at, const struct family *f)
 	for (; f->name[n]; n++)
 		if (at[n] != f->name[n])
 			return false;
+	if (n == 1 && f->name[0] == 'G' && at[n] == '2') /* G2, as hosts call the later of the two */
+		n++;
 	return at[n] == 0 || at[n] == ' ';
 }
 

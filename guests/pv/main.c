@@ -6,7 +6,7 @@
  *   2. The tests    and which of them the command line wants
  *   3. Boot
  *
- * Command line: family=B|C|D|E|F|G1|G; tests=GROUP-OR-NAME,...; crash=KIND; early=KIND;
+ * Command line: family=B|C|D|E|F|G1|G2; tests=GROUP-OR-NAME,...; crash=KIND; early=KIND;
  * workload=forks,COUNT; spaces=N;
  * seed=N, steps=N (test_stress.c); input; selfcheck (BOOT-OK, SELF-CHECK ok: as the other guests of `make run` say)
  */

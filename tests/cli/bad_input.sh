@@ -150,7 +150,7 @@ refused 2 'at most 8' 'nine disks' -- run "$work/elf" -machine lguest -hda a -hd
 refused 4 'No such file' 'a disk that is not there' -- run "$work/elf" -machine lguest -hda "$work/missing"
 refused 4 'directory' 'a folder for a disk' -- run "$work/elf" -machine lguest -hda "$work"
 refused 2 'user' 'a network that is none' -- run "$work/elf" -machine lguest -nic tap
-refused 4 'hostfwd' 'a forwarded port that is none' -- run "$work/elf" -machine lguest -nic user,hostfwd=tcp::x-:22
+refused 2 'hostfwd' 'a forwarded port that is none' -- run "$work/elf" -machine lguest -nic user,hostfwd=tcp::x-:22
 refused 4 'not -module' 'modules for an lguest guest' -- run "$work/elf" -machine lguest -module a
 refused 4 'not' 'a multiboot image as an lguest guest' -- run "$work/multiboot" -machine lguest
 refused 2 'isa-debug-exit' 'another device' -- run "$work/elf" -device e1000

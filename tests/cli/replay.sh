@@ -67,7 +67,7 @@ pv() { # a paravirtual guest: told, with a window, its address spaces coming and
 		-record "$tmp/pv" </dev/null >"$tmp/out" 2>&1 && has '^ok 1 ' "$tmp/out" && hasnt '^not ok' "$tmp/out"
 }
 
-plan 29
+plan 30
 check "a run is recorded" recorded "$tmp/rec" -stats=json
 cp "$tmp/err" "$tmp/ran"
 check "... and replays to the same end state" same "$tmp/rec"
@@ -111,3 +111,8 @@ check "a recording that cannot be begun" eval '
 	status=0
 	timeout 100 "$umbra" run -kernel "$hello" -record "$tmp/none/rec" </dev/null 2>"$tmp/err" || status=$?
 	[ "$status" = 4 ] && has "No such file" "$tmp/err"'
+check "a recording over the image: the image stays" eval '
+	status=0
+	cp "$hello" "$tmp/image"
+	timeout 100 "$umbra" run -record "$tmp/image" "$tmp/image" </dev/null 2>"$tmp/err" || status=$?
+	[ "$status" = 4 ] && has "would overwrite" "$tmp/err" && cmp -s "$hello" "$tmp/image"'

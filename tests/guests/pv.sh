@@ -6,6 +6,7 @@
 . tests/lib/tap.sh
 
 image=$build/guests/pv.elf
+hello=$build/guests/hello
 umbra=$build/umbra
 families="B C D E F G1 G"
 options="prefetch unsync share install-ahead lazy-flush revalidate blocks chain fuse tlb strings flat"
@@ -114,7 +115,7 @@ tables_killed() {
 early_killed() {
 	while read -r kind reason; do
 		boot "lguest,family=$1" "family=$1 early=$kind"
-		has "^umbra: $reason" "$tmp/err" && [ $status = 16 ] || { complain; echo "early=$kind"; return 1; }
+		has "^umbra: .*: $reason" "$tmp/err" && [ $status = 16 ] || { complain; echo "early=$kind"; return 1; }
 	done <<-END
 	call hypercall 0 before INIT
 	vector bad syscall vector 8
@@ -142,6 +143,12 @@ crashed() { # the guest's own words
 	has '^umbra: CRASH: pv: a deliberate crash$' "$tmp/err" && [ $status = 14 ] || complain
 }
 
+mistaken() { # a kernel that knows nothing of lguest
+	status=0
+	timeout 100 "$umbra" run -machine lguest "$hello" </dev/null >/dev/null 2>"$tmp/err" || status=$?
+	has '^umbra: the guest made no hypercall (a kernel without' "$tmp/err" && [ $status = 8 ] || complain
+}
+
 restarts() { # and -no-reboot leaves it at that
 	boot "lguest,family=$1" "family=$1 crash=restart"
 	[ "$(grep -c '^# crash: restart$' "$tmp/text")" = 1 ] && hasnt CRASH "$tmp/err" && [ $status = 0 ] || complain
@@ -158,7 +165,7 @@ works() { # works FAMILY [OPTIONS]
 
 dd if=/dev/urandom bs=1024 count=64 of="$tmp/disk" 2>/dev/null
 cp "$tmp/disk" "$tmp/disk.before"
-plan 104
+plan 105
 for family in $families; do
 	check "$family: as it is" passes "lguest,family=$family" "family=$family"
 	case $family in # G1 is like F until it looks for devices
@@ -187,3 +194,4 @@ check "the disk is as it was" same_disk
 for family in B C D E F; do # family G has devices where no memory is
 	[ $family = E ] || check "$family: what is beyond the limit ends it" limits_killed $family
 done
+check "a kernel for a PC is named as such" mistaken
