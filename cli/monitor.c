@@ -254,6 +254,13 @@ static void dump_words(const struct dump *d)
 static void dump(struct escape *e, char *format, char *address, bool physical)
 {
 	struct dump d = { .e = e, .physical = physical, .count = 1, .size = 4, .format = 'x' };
+	if (!*format && *address == '/') { /* "x /4xw ADDRESS" */
+		format = address;
+		address += strcspn(address, " ");
+		if (*address)
+			*address++ = 0;
+		address += strspn(address, " ");
+	}
 	if (!parse_format(&d, format) || !parse_address(e, address, &d.address))
 		say(e, "x/COUNT FORMAT SIZE ADDRESS, such as x/8xw 0xc1000000 or x/5i $eip: "
 		       "x d u c i; b h w\r\n");

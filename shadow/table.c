@@ -132,7 +132,8 @@ static void trim_shadows(struct um *um, uint32_t gfn)
 			victim = t;
 	}
 	if (victim && (!is_live(um, victim) || count >= SHADOWS_MAX)) {
-		um->stats.evictions++;
+		if (is_live(um, victim)) /* a stale one is free memory already */
+			um->stats.evictions++;
 		free_table(um, victim);
 	}
 }

@@ -367,7 +367,7 @@ struct um_stats {
 	uint64_t told_ptes, told_pdes;
 	uint64_t switches, switch_hits;
 	uint64_t flush_user, flush_all, flush_page;
-	uint64_t tables_made, evictions, forgets;
+	uint64_t tables_made, evictions /* of live tables, for want of room */, forgets;
 	uint64_t tables, tables_peak;   /* shadow tables' memory held now, and at most */
 	uint64_t entries;               /* present leaf entries now (not counting stale tables') */
 	uint64_t roots;                 /* cached roots now (stale ones not counted) */

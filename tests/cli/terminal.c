@@ -241,6 +241,7 @@ static void the_monitor_shows_stops_and_leaves(void **state)
 		{ "info irq\r", "(umbra) " },
 		{ "x/2xw 0x100000\r", "00100000: 0x1badb002 0x00010003" },
 		{ "xp/4xb 0x100000\r", "00100000: 0x02 0xb0 0xad 0x1b" },
+		{ "xp /2xb 0x100002\r", "00100002: 0xad 0x1b" },
 		{ "x/2i 0x100020\r", "00100022: mov $0x3F8" },
 		{ "xp/1xw 0xF0000000\r", "no memory there" },
 		{ "x/1xq 0\r", "x/COUNT" },

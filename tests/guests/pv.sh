@@ -143,6 +143,11 @@ crashed() { # the guest's own words
 	has '^umbra: CRASH: pv: a deliberate crash$' "$tmp/err" && [ $status = 14 ] || complain
 }
 
+unhurried() { # what was dropped by a flush and goes for good has not been evicted
+	boot lguest "family=F tests=stress steps=20000" -stats=json
+	has '"evictions":0,' "$tmp/err" && hasnt '"tables_made":[0-9]\{1,3\},' "$tmp/err" && [ $status = 0 ] || complain
+}
+
 mistaken() { # a kernel that knows nothing of lguest
 	status=0
 	timeout 100 "$umbra" run -machine lguest "$hello" </dev/null >/dev/null 2>"$tmp/err" || status=$?
@@ -165,7 +170,7 @@ works() { # works FAMILY [OPTIONS]
 
 dd if=/dev/urandom bs=1024 count=64 of="$tmp/disk" 2>/dev/null
 cp "$tmp/disk" "$tmp/disk.before"
-plan 105
+plan 106
 for family in $families; do
 	check "$family: as it is" passes "lguest,family=$family" "family=$family"
 	case $family in # G1 is like F until it looks for devices
@@ -195,3 +200,4 @@ for family in B C D E F; do # family G has devices where no memory is
 	[ $family = E ] || check "$family: what is beyond the limit ends it" limits_killed $family
 done
 check "a kernel for a PC is named as such" mistaken
+check "no table is evicted while there is room" unhurried
