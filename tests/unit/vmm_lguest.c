@@ -7,6 +7,7 @@
  *   3. Ends
  *   4. Restarts
  *   5. Slow readers, many connections
+ *   6. Company     a PC and two of these in one process
  */
 #include <poll.h>
 #include <pthread.h>
@@ -246,6 +247,7 @@ static void expect_lives(struct little *l)
 	pthread_t thread;
 
 	l->config.no_reboot = false;
+	l->config.watchdog_seconds = 0;
 	little_make(l);
 	pthread_create(&thread, NULL, kick_later, l->vm);
 	alarm(60);
@@ -331,6 +333,7 @@ static void early_text_waits_for_a_slow_reader(void **state)
 	little_start(&l);
 	made_copy(&l.image, HEADERS + TEXT + 0x100 - CODE, line, sizeof line);
 	l.config.console.out = out[1];
+	l.config.watchdog_seconds = 0;
 	call(&l, C_INIT, DATA, 0, 0);
 	put_word(&l, 0xBD, LINES); /* mov $LINES, %ebp */
 	call(&l, C_NOTIFY, TEXT + 0x100, 0, 0);
@@ -384,6 +387,81 @@ static void each_network_has_its_share_of_the_loop(void **state)
 	free(vm);
 }
 
+/* ---- 6. Company ----------------------------------------------------------------------------- */
+
+enum { SAID = 3000 };
+
+/* Says its letter SAID times, then powers off. */
+static void start_chatter(struct little *l, char letter, FILE *out)
+{
+	const char text[2] = { letter, 0 };
+
+	little_start(l);
+	made_copy(&l->image, HEADERS + TEXT + 0x100 - CODE, text, sizeof text);
+	l->config.watchdog_seconds = 0; /* the machine may be busy */
+	l->config.console.out = fileno(out);
+	call(l, C_INIT, DATA, 0, 0);
+	put_word(l, 0xBD, SAID); /* mov $SAID, %ebp */
+	call(l, C_NOTIFY, TEXT + 0x100, 0, 0);
+	put(l, "\x4D\x75\xE5", 3);
+	call(l, C_SHUTDOWN, TEXT, 1, 0);
+	little_make(l);
+}
+
+/* A multiboot kernel that counts to 5 million and powers the PC off. */
+static void start_pc(struct little *l)
+{
+	static const char code[] = "\xB9\x40\x4B\x4C\x00\xE2\xFE"
+	                           "\x66\xBA\x04\x06\x66\xB8\x00\x20\x66\xEF\xEB\xFE";
+	const uint32_t flags = 1u << 16 | 3;
+	const uint32_t header[8] = { 0x1BADB002, flags, 0u - 0x1BADB002 - flags, CODE, CODE, 0, 0, CODE + 32 };
+
+	little_start(l);
+	memset(&l->image, 0, sizeof l->image);
+	made_copy(&l->image, 0, header, sizeof header);
+	made_copy(&l->image, 32, code, sizeof code);
+	l->config.watchdog_seconds = 0;
+	l->config.board = VM_PC;
+	little_make(l);
+}
+
+static void *run_one(void *vm) { return (void *)(intptr_t)vm_run(vm); }
+
+static void expect_letters(FILE *out, char letter)
+{
+	unsigned count = 0;
+
+	rewind(out);
+	for (int c; (c = getc(out)) != EOF; count++)
+		assert_int_equal(c, letter);
+	assert_int_equal(count, SAID);
+	fclose(out);
+}
+
+static void a_pc_and_two_guests_run_in_one_process(void **state)
+{
+	static struct little l[3];
+	FILE *out[2] = { tmpfile(), tmpfile() };
+	pthread_t thread[3];
+	(void)state;
+	assert_true(out[0] && out[1]);
+	start_chatter(&l[0], 'a', out[0]);
+	start_chatter(&l[1], 'b', out[1]);
+	start_pc(&l[2]);
+	alarm(60);
+	for (unsigned n = 0; n < 3; n++)
+		pthread_create(&thread[n], NULL, run_one, l[n].vm);
+	for (unsigned n = 0; n < 3; n++) {
+		void *end;
+		pthread_join(thread[n], &end);
+		assert_int_equal((intptr_t)end, VM_POWER_OFF);
+		little_end(&l[n]);
+	}
+	alarm(0);
+	expect_letters(out[0], 'a');
+	expect_letters(out[1], 'b');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +474,7 @@ int main(void)
 		cmocka_unit_test(a_restart_finds_the_pci_bus_as_at_first),
 		cmocka_unit_test(early_text_waits_for_a_slow_reader),
 		cmocka_unit_test(each_network_has_its_share_of_the_loop),
+		cmocka_unit_test(a_pc_and_two_guests_run_in_one_process),
 	};
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
