@@ -23,21 +23,23 @@ answers() { # answers COMMAND PATTERN
 	type_line "$1"
 	wait_for "$2" 60
 }
+# A key that is to be a signal must come when the shell no longer edits a line: on a busy host that takes a
+# while, so the line says when it runs.
 stops() {
-	type_line 'sleep 1000'
+	answers 'echo $((3 + 4))stop; sleep 1000' '^7stop' || return 1
 	sleep 1
 	mux send-keys -t run C-z
 	wait_for 'Stopped.*sleep 1000' 60
 }
 resumes() {
-	type_line fg
+	answers fg '^sleep 1000' || return 1
 	sleep 1
 	mux send-keys -t run C-c
 	sleep 1
 	answers 'jobs | grep -c Stopped; echo $((1 + 1))jobs' '^2jobs' && grep -q '^0$' "$tmp/screen"
 }
 interrupts() { # Ctrl-C ends a process of the guest, and only that
-	type_line 'sleep 2000; echo $((6 * 7))after'
+	answers 'echo $((4 + 5))going; sleep 2000; echo $((6 * 7))after' '^9going' || return 1
 	sleep 1
 	mux send-keys -t run C-c
 	answers 'echo $((40 + 2))there' '^42there'
