@@ -67,7 +67,7 @@ struct run_options {
 	const char *net[VM_NETS_MAX];
 	unsigned nets;
 	uint32_t tables, roots, prefetch;
-	uint32_t um_options, cpu_options;
+	uint32_t um_options, cpu_options, vm_options;
 	unsigned watchdog_seconds;
 	bool help;
 };

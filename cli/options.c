@@ -80,33 +80,34 @@ static bool set_memory(struct parse *p, const char *text)
 
 struct name {
 	const char *name;
-	uint32_t um, cpu; /* bits; for -d: the log's in um */
+	uint32_t um, cpu, vm; /* bits; for -d: the log's in um */
 	const char *help;
 };
 
 static const struct name log_names[] = {
-	{ "int", VM_LOG_INT, 0, "exceptions and interrupts as they are delivered" },
-	{ "in_asm", VM_LOG_IN_ASM, 0, "guest code as it is decoded" },
-	{ "shadow", VM_LOG_SHADOW, 0, "fills, flushes, switches... of the shadow tables" },
-	{ "unimp", VM_LOG_UNIMP, 0, "accesses to memory that is not there" },
+	{ "int", VM_LOG_INT, 0, 0, "exceptions and interrupts as they are delivered" },
+	{ "in_asm", VM_LOG_IN_ASM, 0, 0, "guest code as it is decoded" },
+	{ "shadow", VM_LOG_SHADOW, 0, 0, "fills, flushes, switches... of the shadow tables" },
+	{ "unimp", VM_LOG_UNIMP, 0, 0, "accesses to memory that is not there" },
 };
 
 static const struct name opt_names[] = {
-	{ "all", UM_OPT_ALL, CPU_OPT_ALL, "every one" },
-	{ "none", 0, 0, "none of them" },
-	{ "prefetch", UM_OPT_PREFETCH, 0, "fill the neighbours of a shadow entry" },
-	{ "unsync", UM_OPT_UNSYNC, 0, "leave busy leaf tables writable until the next flush" },
-	{ "share", UM_OPT_SHARE, 0, "share shadow tables between address spaces" },
-	{ "install-ahead", UM_OPT_INSTALL_AHEAD, 0, "build an entry when the guest writes its own" },
-	{ "lazy-flush", UM_OPT_LAZY_FLUSH, 0, "flush by generation" },
-	{ "revalidate", UM_OPT_REVALIDATE, 0, "told: compare tables at a switch, not at the next faults" },
-	{ "blocks", 0, CPU_OPT_BLOCKS, "keep decoded code" },
-	{ "chain", 0, CPU_OPT_CHAIN, "go from block to block without a look-up" },
-	{ "fuse", 0, CPU_OPT_FUSE, "join compare and branch, drop what does nothing" },
-	{ "tlb", 0, CPU_OPT_TLB, "keep translations" },
-	{ "strings", 0, CPU_OPT_STRINGS, "string instructions by the page" },
-	{ "flat", 0, CPU_OPT_FLAT, "skip limit checks in flat segments" },
-	{ "warm", 0, CPU_OPT_WARM, "prefetch what waking from a halt takes" },
+	{ "all", UM_OPT_ALL, CPU_OPT_ALL, VM_OPT_ALL, "every one" },
+	{ "none", 0, 0, 0, "none of them" },
+	{ "prefetch", UM_OPT_PREFETCH, 0, 0, "fill the neighbours of a shadow entry" },
+	{ "unsync", UM_OPT_UNSYNC, 0, 0, "leave busy leaf tables writable until the next flush" },
+	{ "share", UM_OPT_SHARE, 0, 0, "share shadow tables between address spaces" },
+	{ "install-ahead", UM_OPT_INSTALL_AHEAD, 0, 0, "build an entry when the guest writes its own" },
+	{ "lazy-flush", UM_OPT_LAZY_FLUSH, 0, 0, "flush by generation" },
+	{ "revalidate", UM_OPT_REVALIDATE, 0, 0, "told: compare tables at a switch, not at the next faults" },
+	{ "blocks", 0, CPU_OPT_BLOCKS, 0, "keep decoded code" },
+	{ "chain", 0, CPU_OPT_CHAIN, 0, "go from block to block without a look-up" },
+	{ "fuse", 0, CPU_OPT_FUSE, 0, "join compare and branch, drop what does nothing" },
+	{ "tlb", 0, CPU_OPT_TLB, 0, "keep translations" },
+	{ "strings", 0, CPU_OPT_STRINGS, 0, "string instructions by the page" },
+	{ "flat", 0, CPU_OPT_FLAT, 0, "skip limit checks in flat segments" },
+	{ "warm", 0, CPU_OPT_WARM, 0, "prefetch what waking from a halt takes" },
+	{ "slack", 0, 0, VM_OPT_SLACK, "wake a guest that only ticks some milliseconds late" },
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -126,6 +127,7 @@ static bool parse_names(struct parse *p, const char *option, const char *list, c
 			                     option, (int)(length < 40 ? length : 40), at);
 		sum->um |= names[k].um;
 		sum->cpu |= names[k].cpu;
+		sum->vm |= names[k].vm;
 		at += length;
 		if (!*at)
 			return true;
@@ -148,6 +150,7 @@ static bool set_opt(struct parse *p, const char *list)
 		return false;
 	p->o->um_options = sum.um;
 	p->o->cpu_options = sum.cpu;
+	p->o->vm_options = sum.vm;
 	return true;
 }
 
@@ -158,6 +161,7 @@ static bool clear_opt(struct parse *p, const char *list)
 		return false;
 	p->o->um_options &= ~sum.um;
 	p->o->cpu_options &= ~sum.cpu;
+	p->o->vm_options &= ~sum.vm;
 	return true;
 }
 
@@ -471,7 +475,7 @@ bool parse_run_options(int argc, char **argv, struct run_options *o, struct gues
 {
 	struct parse p = { .o = o, .error = error };
 	*o = (struct run_options){ .ram_bytes = 256u << 20, .um_options = UM_OPT_ALL,
-		                   .cpu_options = CPU_OPT_ALL };
+		                   .cpu_options = CPU_OPT_ALL, .vm_options = VM_OPT_ALL };
 	error->text[0] = 0;
 	for (int k = 1; k < argc; k++) {
 		bool fine = argv[k][0] == '-' && argv[k][1] ? parse_option(&p, argc, argv, &k)

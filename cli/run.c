@@ -185,6 +185,7 @@ static bool prepare(struct run *r, struct guest_error *error)
 	r->config.ram_bytes = o->ram_bytes;
 	r->config.um_options = o->um_options;
 	r->config.cpu_options = o->cpu_options;
+	r->config.vm_options = o->vm_options;
 	r->config.max_tables = o->tables;
 	r->config.max_roots = o->roots;
 	r->config.prefetch = o->prefetch;

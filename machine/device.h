@@ -35,6 +35,7 @@ struct device_ops {
 	void (*out)(struct machine *m, uint16_t port, unsigned bytes, uint32_t value);
 	uint64_t (*deadline)(const struct machine *m); /* NULL: it never has work of its own */
 	void (*poll)(struct machine *m, uint64_t now);
+	bool (*is_patient)(const struct machine *m); /* met late, its deadline loses nothing (NULL: it would) */
 };
 
 extern const struct device_ops pic_ops, pit_ops, rtc_ops, uart_ops, kbc_ops, dma_ops, pci_ops,

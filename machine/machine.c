@@ -123,6 +123,21 @@ uint64_t machine_deadline(const struct machine *m)
 	return first;
 }
 
+uint64_t machine_idle_deadline(const struct machine *m, uint64_t slack)
+{
+	uint64_t first = NEVER;
+
+	for (unsigned i = 0; i < DEVICES; i++) {
+		uint64_t at = devices[i]->deadline ? devices[i]->deadline(m) : NEVER;
+
+		if (at < NEVER - slack && devices[i]->is_patient && devices[i]->is_patient(m))
+			at += slack;
+		if (at < first)
+			first = at;
+	}
+	return first;
+}
+
 void machine_poll(struct machine *m)
 {
 	uint64_t now = machine_now(m);

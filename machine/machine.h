@@ -51,6 +51,8 @@ void machine_port_out(struct machine *m, uint16_t port, unsigned bytes, uint32_t
 int machine_ack_irq(struct machine *m); /* INTA: the vector (spurious ones included) */
 /* The time (ns) at which machine_poll() has work next; UINT64_MAX: none. */
 uint64_t machine_deadline(const struct machine *m);
+/* The same for an idle guest, which would not mind a one-shot timer that comes up to `slack` ns late. */
+uint64_t machine_idle_deadline(const struct machine *m, uint64_t slack);
 void machine_poll(struct machine *m);
 /* Bytes that arrived on the serial line; returns how many the UART's FIFO took. */
 size_t machine_serial_in(struct machine *m, const uint8_t *bytes, size_t count);

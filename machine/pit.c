@@ -64,6 +64,14 @@ static uint64_t pit_deadline(const struct machine *m)
 	return pic_is_requested(m, LINE_PIT) ? NEVER : m->pit.edge_ns;
 }
 
+/* Modes 2 and 3 tick: late ticks would be lost ones.  The others count down once. */
+static bool pit_is_patient(const struct machine *m)
+{
+	unsigned mode = m->pit.channel[0].mode;
+
+	return mode != 2 && mode != 3;
+}
+
 /* ---- 2. Writing ----------------------------------------------------------------------------- */
 
 static uint8_t make_status(const struct pit_channel *c, uint64_t tick)
@@ -247,5 +255,6 @@ const struct device_ops pit_ops = {
     .in = pit_in,
     .out = pit_out,
     .deadline = pit_deadline,
+    .is_patient = pit_is_patient,
     .poll = poll_edge,
 };

@@ -36,7 +36,8 @@ struct board_ops {
 	/* What is behind a guest frame that is not RAM. */
 	enum um_grant (*grant)(struct vm *vm, um_gfn gfn);
 
-	uint64_t (*deadline)(struct vm *vm); /* ns: when poll() has work next; UINT64_MAX: never */
+	/* ns: when poll() has work next; UINT64_MAX: never.  One-shot timers may be met `slack` ns late. */
+	uint64_t (*deadline)(struct vm *vm, uint64_t slack);
 	void (*poll)(struct vm *vm);         /* before each slice */
 	bool (*is_waiting)(struct vm *vm);   /* short slices, please (may be NULL) */
 	bool (*is_full)(struct vm *vm);      /* no guest code until the console took more (may be NULL) */

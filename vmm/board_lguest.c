@@ -392,12 +392,13 @@ static enum um_grant grant(struct vm *vm, um_gfn gfn)
 }
 
 /* Devices whose bounded work was not the last go on at once. */
-static uint64_t deadline(struct vm *vm)
+static uint64_t deadline(struct vm *vm, uint64_t slack)
 {
 	const struct lguest_board *b = vm->lguest;
 	if ((b->page && device_page_busy(b->page)) || (b->pci && virtio_pci_busy(b->pci)))
 		return 0;
-	return lguest_deadline(b->lg);
+	uint64_t at = lguest_deadline(b->lg); /* one shot, always */
+	return at < UINT64_MAX - slack ? at + slack : at;
 }
 
 static void poll_board(struct vm *vm)

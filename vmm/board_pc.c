@@ -160,9 +160,9 @@ static enum um_grant grant(struct vm *vm, um_gfn gfn)
 	return UM_GRANT_MMIO;
 }
 
-static uint64_t deadline(struct vm *vm)
+static uint64_t deadline(struct vm *vm, uint64_t slack)
 {
-	return machine_deadline(vm->machine);
+	return machine_idle_deadline(vm->machine, slack);
 }
 
 static void poll_board(struct vm *vm)

@@ -79,6 +79,8 @@ struct vm {
 	uint64_t host_seen;   /* the host's then */
 	uint64_t lag;         /* ns that the guest's clock has yet to make up */
 	uint64_t sleep_end;   /* guest's time up to which it chose to sleep */
+	uint64_t woke_at;     /* when it last came back from a sleep */
+	unsigned idle_wakes;  /* wake-ups in a row after which the guest soon slept again */
 	uint64_t outside;     /* calls that the guest made to the world: ports, absent memory, time */
 	uint64_t quiet_since; /* since when interrupts were found off at every look; 0: they were on */
 	uint64_t next_proof;  /* when to try the next proof of being stuck */

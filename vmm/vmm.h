@@ -49,6 +49,7 @@ struct vm_config {
 	uint64_t ram_bytes;           /* whole MiB, 1 MiB .. 3584 MiB */
 	uint32_t um_options;          /* enum um_opt */
 	uint32_t cpu_options;         /* enum cpu_opt */
+	uint32_t vm_options;          /* enum vm_opt */
 	uint32_t max_tables, max_roots, prefetch; /* 0: the defaults */
 	uint16_t debug_exit_port;
 	bool no_reboot;               /* a guest's reset ends the run */
@@ -60,6 +61,10 @@ struct vm_config {
 	unsigned watchdog_seconds;    /* end a guest that has had interrupts off for so long; 0: never.  A loop
 	                               * that provably never ends is VM_STUCK without it */
 	bool paused;                  /* start paused: vm_pause(vm, false) goes on */
+};
+enum vm_opt {
+	VM_OPT_SLACK = 1u << 0, /* a guest that does nothing but tick may be woken some milliseconds late */
+	VM_OPT_ALL = (1u << 1) - 1,
 };
 enum vm_log { VM_LOG_INT = 1, VM_LOG_IN_ASM = 2, VM_LOG_SHADOW = 4, VM_LOG_UNIMP = 8 };
 
