@@ -32,6 +32,7 @@ struct recorder {
 	uint64_t operations;
 	struct um_call call;        /* the one under way */
 	uint64_t told;
+	uint64_t mode;              /* the core's, enum um_mode */
 	uint64_t last[SORTS];
 	size_t used;
 	uint8_t buf[BUFFER];
@@ -199,6 +200,24 @@ static void invalidate_nonglobal(void *user)
 		r->real->invalidate_all(r->user);
 }
 
+/* What only tagged hardware hears is not in the recording, so that any core's can replay it: of a switch
+ * stands there what a core without tagged hardware says. */
+static void invalidate_root(void *user, uint32_t root, um_gva first, um_gva last)
+{
+	struct recorder *r = user;
+
+	r->real->invalidate_root(r->user, root, first, last);
+}
+
+static void root_switched(void *user, uint32_t root)
+{
+	struct recorder *r = user;
+	bool nonglobal = r->mode & UM_MODE_PGE;
+
+	r->told = add_notice(r->told, nonglobal ? NOTICE_INVALIDATE_NONGLOBAL : NOTICE_INVALIDATE_ALL, 0, 0);
+	r->real->root_switched(r->user, root);
+}
+
 static void event(void *user, const struct um_event *what)
 {
 	const struct recorder *r = user;
@@ -213,7 +232,11 @@ static void enter(void *user, const struct um_call *call)
 	struct recorder *r = user;
 	struct record_item item = { .kind = call->kind };
 
-	if (r->depth++ || !r->on)
+	if (r->depth++)
+		return;
+	if (call->kind == UM_CALL_SET_MODE)
+		r->mode = call->arg[0];
+	if (!r->on)
 		return;
 	r->operations++;
 	r->told = 0;
@@ -261,6 +284,10 @@ struct recorder *recorder_new(FILE *to, struct um_config *config)
 	r->user = config->user;
 	if (r->real->event)
 		r->ops.event = event;
+	if (r->real->invalidate_root) {
+		r->ops.invalidate_root = invalidate_root;
+		r->ops.root_switched = root_switched;
+	}
 	put_header(r, config);
 	config->ops = &r->ops;
 	config->user = r;

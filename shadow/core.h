@@ -53,6 +53,9 @@ enum {
 	UNSYNC_WRITES = 3,
 	/* Tracked writes to an idle root before it is taken for recycled memory. */
 	FLOOD_WRITES = 8,
+	/* Upper entries followed to find which roots lead to a table, for hardware that keeps many:
+	 * past it every root is told. */
+	REACH_MAX = 64,
 	/* Top-level slots of the window. */
 	WINDOW_SLOTS_MAX = 16,
 	/* What one demand can need at once besides window tables. */
@@ -68,6 +71,7 @@ struct link {
 	uint32_t gfn; /* leaves: the guest frame mapped */
 };
 #define LINK_HEAD 0x80000000u
+#define ROOTS_ALL UINT32_MAX
 
 enum table_flag {
 	TABLE_USED = 1u << 0,   /* looked at since the evictor last came by */
@@ -131,6 +135,8 @@ struct um {
 	uint32_t max_gfn;
 	uint32_t max_tables, budget, max_roots;
 	bool heard;        /* calls are: ops->enter */
+	bool tagged;       /* the hardware keeps many roots: ops->invalidate_root */
+	uint32_t leaving;  /* the root that is being freed, or ROOTS_ALL: it has been told of as a whole */
 	um_gva limit;      /* first address that is not the guest's: the window, or the end */
 	um_gva end;        /* one past the last address */
 	um_gva user_end;
@@ -355,8 +361,8 @@ void free_all_tables(struct um *um);
 void invalidate_leaf(struct um *um, const struct table *t, unsigned index, uint64_t spte);
 void invalidate_upper(struct um *um, const struct table *t, unsigned index);
 void invalidate_table(struct um *um, const struct table *t);
-void invalidate_range(struct um *um, um_gva first, um_gva last);
 void invalidate_everything(struct um *um);
+void invalidate_page(struct um *um, um_gva gva); /* of the current root, cached here or not */
 void commit_invalidate(struct um *um);
 
 /* root.c */

@@ -112,8 +112,10 @@ void release_spares(struct um *um)
 void free_all_tables(struct um *um)
 {
 	invalidate_everything(um);
+	um->leaving = ROOTS_ALL;
 	while (um->lru_tail)
 		free_table(um, table_at(um, um->lru_tail));
+	um->leaving = 0;
 }
 
 static uint32_t shrink(struct um *um, uint32_t tables)

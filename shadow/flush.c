@@ -85,7 +85,7 @@ void um_flush_page(struct um *um, um_gva gva)
 			sync_entry(um, t, index);
 	}
 	gva &= ~(um_gva)(UM_PAGE_SIZE - 1);
-	invalidate_range(um, gva, gva + UM_PAGE_SIZE - 1);
+	invalidate_page(um, gva);
 	commit_invalidate(um);
 	observe(um, UM_EV_FLUSH_PAGE, gva, 0, 0);
 	leave(um, UM_OK, NULL);

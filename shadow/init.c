@@ -39,7 +39,7 @@ static bool ops_ok(const struct um_ops *ops)
 {
 	return ops && ops->read_entry && ops->update_entry && ops->get_page && ops->put_page &&
 	       ops->get_table && ops->put_table && ops->invalidate && ops->invalidate_all &&
-	       !ops->enter == !ops->leave;
+	       !ops->enter == !ops->leave && !ops->invalidate_root == !ops->root_switched;
 }
 
 static bool config_ok(const struct um_config *c)
@@ -96,6 +96,7 @@ enum um_result um_init(void *memory, const struct um_config *config, struct um *
 	um->ops = config->ops;
 	um->user = config->user;
 	um->heard = config->ops->enter;
+	um->tagged = config->ops->invalidate_root;
 	um->fmt = config->format;
 	um->learn = config->learn == UM_LEARN_TOLD ? UM_LEARN_TOLD : UM_LEARN_TRACKED;
 	um->bound = config->learn != UM_LEARN_TRACKED;

@@ -5,6 +5,7 @@
  *   1. The roots    how many are kept, which one goes
  *   2. Switching    MOV to CR3
  *   3. Modes        MOV to CR0, CR4
+ *   4. Looking      um_current_root, um_mode
  */
 #include "core.h"
 
@@ -112,7 +113,9 @@ void um_switch_root(struct um *um, um_gpa cr3)
 	um->stats.switches++;
 	um->stats.switch_hits += hit;
 	commit_invalidate(um);
-	if (um->ops->invalidate_nonglobal && (um->mode & UM_MODE_PGE))
+	if (um->ops->root_switched)
+		um->ops->root_switched(um->user, um->root);
+	else if (um->ops->invalidate_nonglobal && (um->mode & UM_MODE_PGE))
 		um->ops->invalidate_nonglobal(um->user);
 	else
 		um->ops->invalidate_all(um->user);
@@ -138,4 +141,16 @@ void um_set_mode(struct um *um, uint32_t mode, um_gpa cr3)
 	invalidate_everything(um);
 	commit_invalidate(um);
 	leave(um, UM_OK, NULL);
+}
+
+/* ---- 4. Looking ----------------------------------------------------------------------------- */
+
+uint32_t um_current_root(const struct um *um)
+{
+	return um->root;
+}
+
+uint32_t um_mode(const struct um *um)
+{
+	return um->mode;
 }

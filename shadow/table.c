@@ -202,7 +202,8 @@ static void note_address(struct um *um, const struct table *parent, unsigned ind
 {
 	um_gva gva = parent->gva + index * span_of(um, level_of(parent));
 
-	if (!child->nparents) {
+	/* What hangs below it knows the address it had. */
+	if (!child->nparents && !(level_of(child) && child->present)) {
 		child->flags &= (uint8_t)~TABLE_MULTI;
 		child->gva = gva;
 	}
@@ -286,15 +287,16 @@ void *strip_table(struct um *um, struct table *t)
 {
 	void *memory = t->spte;
 
-	if (table_id(um, t) == um->root) {
-		invalidate_everything(um);
+	invalidate_table(um, t);
+	if (table_id(um, t) == um->root)
 		um->root = 0;
-	} else {
-		invalidate_table(um, t);
-	}
 	while (t->parents)
 		unlink_slot(um, slot_table(um, t->parents), slot_index(t->parents));
+	if ((t->role & ROLE_ROOT) && !um->leaving)
+		um->leaving = table_id(um, t);
 	remove_entries(um, t);
+	if (um->leaving == table_id(um, t))
+		um->leaving = 0;
 	if (t->role & ROLE_WINDOW) {
 		um->nwindow--;
 	} else {

@@ -10,7 +10,7 @@
  *   1. Words             types, access bits, results
  *   2. The embedder      callbacks: guest memory, host pages, table memory, invalidation, observer
  *   3. Life              um_size, um_init, um_destroy                            (part vii)
- *   4. Modes and roots   um_set_mode, um_switch_root, um_set_learn               (part iv)
+ *   4. Modes and roots   um_set_mode, um_switch_root, um_current_root, um_set_learn (part iv)
  *   5. Access            um_demand_page, um_lookup, um_pin_page                  (parts i, ii)
  *   6. Changes           um_set_pte, um_set_pde, um_guest_wrote                  (part iii)
  *   7. Flushes           um_flush_user, um_flush_all, um_flush_page              (part v)
@@ -21,7 +21,8 @@
  * The library is freestanding: no libc, no globals, no I/O, no allocation of its own, no clock.
  * One `struct um` is one guest's shadow; calls on it must not overlap (the embedder serialises;
  * calls on different objects are independent).  Callbacks must not call back into the same object,
- * except that invalidate*() and event() may call um_lookup().
+ * except that invalidate(), invalidate_all(), invalidate_nonglobal() and event() may call
+ * um_lookup().
  *
  * Three kinds of failure, never mixed: the guest's (UM_FAULT, UM_STOP), the caller's
  * (UM_EINVAL...), ours (a bug: um_audit() names the broken invariant).  Every call checks, then
@@ -184,6 +185,21 @@ struct um_ops {
 	 * effect need not be heard, those that only look never are.  Hearing never steers. */
 	void (*enter)(void *user, const struct um_call *call);
 	void (*leave)(void *user, uint64_t result, const struct um_map *map);
+	/* May be NULL, both together: for hardware that keeps translations of many roots at once, each
+	 * under the root's id (um_current_root() when it was looked up), and global ones under none.
+	 * The three invalidate*() above are called as ever, for hardware that knows one root.
+	 *
+	 * It must forget [first, last] (inclusive) of this root, current or not; 0: of every root.
+	 * Called at once, for each root that leads to what changed, several times if need be; only
+	 * forgetting is asked for, so it must not look anything up.  Global translations of these
+	 * addresses go too, whichever root it is; but the whole address space of one root (a root
+	 * that is freed: its id may soon be another's) says nothing of global ones: of these, what
+	 * no other root leads to is told apart. */
+	void (*invalidate_root)(void *user, uint32_t root, um_gva first, um_gva last);
+	/* um_switch_root() came to this root (0: it has no shadow yet, the next access builds one),
+	 * INSTEAD OF invalidate_nonglobal() or invalidate_all(): tagged hardware keeps all it has,
+	 * what has changed meanwhile was told by invalidate_root(). */
+	void (*root_switched)(void *user, uint32_t root);
 };
 
 /* The geometry of the guest's tables: data, so that another format is another descriptor. */
@@ -271,6 +287,10 @@ void um_set_mode(struct um *um, uint32_t mode, um_gpa cr3);
 /* MOV to CR3: make this the current root; unsync tables are brought in step, the hardware drops
  * non-global translations.  Low bits of cr3 outside the format's root_mask are ignored (D26). */
 void um_switch_root(struct um *um, um_gpa cr3);
+/* The id of the current root's shadow, 0: it has none yet.  An id is one root's in one mode until
+ * invalidate_root() tells that all of it goes; it may change in every call but um_lookup(). */
+uint32_t um_current_root(const struct um *um);
+uint32_t um_mode(const struct um *um); /* enum um_mode, as set last */
 /* Told mode: the user/kernel split.  0: not known yet; every address is then treated as both.  A
  * new value flushes everything.  UM_EINVAL when it reaches the reserved window. */
 enum um_result um_set_user_end(struct um *um, um_gva first_kernel_address);

@@ -142,14 +142,43 @@ static const struct um_ops ops = {
 	.invalidate_all = invalidate_all, .invalidate_nonglobal = invalidate_nonglobal,
 };
 
+static void invalidate_root(void *user, uint32_t root, um_gva first, um_gva last)
+{
+	struct fake *f = user;
+
+	f->more->invalidate_root(f->owner, root, first, last);
+}
+
+static void root_switched(void *user, uint32_t root)
+{
+	struct fake *f = user;
+
+	invalidate_all(user);
+	f->more->root_switched(f->owner, root);
+}
+
 /* ---- life ----------------------------------------------------------------------------------- */
 
 struct fake *fake_new(uint64_t frames, enum um_learn learn, uint32_t options, uint32_t max_tables,
                       uint32_t max_roots)
 {
+	return fake_new_tagged(frames, learn, options, max_tables, max_roots, &um_format_i386, NULL, NULL);
+}
+
+struct fake *fake_new_tagged(uint64_t frames, enum um_learn learn, uint32_t options, uint32_t max_tables,
+                             uint32_t max_roots, const struct um_format *format, const struct um_ops *more,
+                             void *owner)
+{
 	struct fake *f = calloc(1, sizeof *f);
 	size_t size;
 
+	f->ops = ops;
+	f->more = more;
+	f->owner = owner;
+	if (more) {
+		f->ops.invalidate_root = invalidate_root;
+		f->ops.root_switched = root_switched;
+	}
 	f->frames = frames;
 	f->refuse_from = UINT64_MAX;
 	f->memory = calloc(frames, 4096);
@@ -157,7 +186,7 @@ struct fake *fake_new(uint64_t frames, enum um_learn learn, uint32_t options, ui
 	f->borrowed_write = calloc(frames, 1);
 	f->epoch = calloc(frames, sizeof *f->epoch);
 	f->config = (struct um_config){
-		.ops = &ops, .user = f, .format = &um_format_i386, .learn = learn, .options = options,
+		.ops = &f->ops, .user = f, .format = format, .learn = learn, .options = options,
 		.max_gfn = learn == UM_LEARN_TOLD ? frames : 2 * frames, .max_tables = max_tables, .max_roots = max_roots, .prefetch = 8,
 		.user_end = 0xC0000000u,
 	};

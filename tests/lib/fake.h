@@ -36,6 +36,9 @@ struct fake {
 	uint64_t invalidations;
 	bool keep_globals;         /* global translations survive invalidate_nonglobal() */
 	uint64_t updates;          /* A/D write-backs */
+	const struct um_ops *more; /* fake_new_tagged(): the hooks; NULL without */
+	struct um_ops ops;         /* as the core knows them */
+	void *owner;               /* the test's */
 	const char *broken;        /* the first broken promise of the core towards the embedder */
 	uint32_t mode, cr3;
 	struct fake_tlb_entry tlb[FAKE_TLB];
@@ -43,6 +46,11 @@ struct fake {
 
 struct fake *fake_new(uint64_t frames, enum um_learn learn, uint32_t options, uint32_t max_tables,
                       uint32_t max_roots);
+/* With more->invalidate_root and root_switched (given the fake), for tests that have tagged hardware of their own;
+ * the fake's TLB then goes at a switch, whatever is global. */
+struct fake *fake_new_tagged(uint64_t frames, enum um_learn learn, uint32_t options, uint32_t max_tables,
+                             uint32_t max_roots, const struct um_format *format, const struct um_ops *more,
+                             void *owner);
 /* Destroys the shadow; returns NULL, or what was not given back or broken. Frees `f`. */
 const char *fake_free(struct fake *f);
 
