@@ -139,10 +139,15 @@ run: export ARGS := $(ARGS)
 run: all
 	@BUILD=$(BUILD) tools/run-guest
 
-# BENCH=core, guests or both; RUNS=n; QUICK=1
+# BENCH=core, guests or both; RUNS=n; QUICK=1; guests: PEERS=, ONLY=, BOCHS_RUNS=n, JSONL=file, README=1 (bench/guests.sh)
 bench: export BENCH := $(BENCH)
 bench: export RUNS := $(RUNS)
 bench: export QUICK := $(QUICK)
+bench: export PEERS := $(PEERS)
+bench: export ONLY := $(ONLY)
+bench: export BOCHS_RUNS := $(BOCHS_RUNS)
+bench: export JSONL := $(JSONL)
+bench: export README := $(README)
 bench: all $(BENCH_BIN)
 	@BUILD=$(BUILD) bench/run
 
@@ -218,7 +223,8 @@ help:
 	@echo '                KERNEL=, INITRD= other files; MEMORY=MiB; APPEND=, ARGS= more words'
 	@echo 'make test       all tests (what ./check does); T=PATTERN those whose names match'
 	@echo 'make fuzz       libFuzzer on tests/fuzz/T.c (lguest) for SECONDS (60); needs clang'
-	@echo 'make bench      the core in operations a second, guests beside QEMU and Bochs; QUICK=1'
+	@echo 'make bench      the core in operations a second, guests beside QEMU, Bochs and native; QUICK=1'
+	@echo '                BENCH=core or guests; RUNS=n; PEERS=, ONLY= which; README=1 into README.md'
 	@echo 'make book       the code as a story: $(BUILD)/book.html'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=; make uninstall'
 	@echo 'make clean'
