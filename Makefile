@@ -38,11 +38,18 @@ LIBS       := -lZydis -lz -llzma -lzstd -llz4 -lpthread
 # ---- 2. What there is ----------------------------------------------------------------------------
 
 CORE_SRC := $(wildcard shadow/*.c)
-VM_SRC   := $(wildcard record/*.c cpu/*.c cpu/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c)
+VM_SRC   := $(wildcard record/*.c cpu/*.c cpu/*.S direct/*.c direct/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c direct/*.c direct/*.S)
 # Guest x87 and SSE instructions run on the host's: x86-64 only (cpu/fpu.h).  HOST=other: as elsewhere.
-HOST     ?= $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+TRIPLE   := $(shell $(CC) -dumpmachine)
+HOST     ?= $(firstword $(subst -, ,$(TRIPLE)))
 HOST_FPU := cpu/fpu.c cpu/fpu_host_x86_64.S cpu/op_fpu%.c cpu/op_simd%.c cpu/select_fpu.c cpu/select_simd.c
 VM_SRC   := $(filter-out $(if $(filter x86_64,$(HOST)),cpu/fpu_host_none.c,$(HOST_FPU)),$(VM_SRC))
+# The direct engine needs an x86-64 Linux host.  DIRECT= builds without.
+DIRECT   ?= $(if $(filter x86_64,$(HOST)),$(findstring linux,$(TRIPLE)))
+VM_SRC   := $(filter-out $(if $(DIRECT),direct/none.c,$(filter-out direct/none.c,$(wildcard direct/*.c direct/*.S))),$(VM_SRC))
+# The direct engine: x86-64 Linux only (direct/direct.h).
+DIRECT_SRC := $(filter-out direct/none.c,$(wildcard direct/*.c direct/*.S))
+VM_SRC   := $(filter-out $(if $(filter x86_64,$(HOST)),direct/none.c,$(DIRECT_SRC)),$(VM_SRC))
 # -nic user needs libslirp; SLIRP= builds without.
 ifeq ($(origin SLIRP),undefined)
 SLIRP    := $(shell $(CC) -E -include slirp/libslirp.h -x c /dev/null >/dev/null 2>&1 && echo -lslirp)
@@ -79,6 +86,10 @@ $(BUILD)/umbra: $(call obj,$(CLI_SRC)) $(BUILD)/libvm.a $(BUILD)/libumbra.a
 $(BUILD)/shadow/%.o: shadow/%.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(CORE_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/cpu/%.o: cpu/%.c $(BUILD)/flags
+	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(if $(SAN),,$(CPU_FLAGS)) $(SANFLAGS) -c -o $@ $<
+$(BUILD)/direct/%.o: direct/%.c $(BUILD)/flags
+	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(if $(SAN),,$(CPU_FLAGS)) $(SANFLAGS) -c -o $@ $<
+$(BUILD)/direct/%.o: direct/%.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(if $(SAN),,$(CPU_FLAGS)) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
@@ -123,7 +134,8 @@ $(GUEST_PV): $(call guestobj,guests/common/text.c $(wildcard guests/pv/*.c guest
 
 # Other flags: everything is built again.
 $(BUILD)/flags: force
-	@mkdir -p $(@D); echo '$(CFLAGS) $(SANFLAGS) $(SLIRP)' | cmp -s - $@ || echo '$(CFLAGS) $(SANFLAGS) $(SLIRP)' >$@
+	@mkdir -p $(@D); echo '$(CFLAGS) $(SANFLAGS) $(SLIRP) $(DIRECT)' | cmp -s - $@ || \
+		echo '$(CFLAGS) $(SANFLAGS) $(SLIRP) $(DIRECT)' >$@
 
 # Every object, linked or not: what must hold of each commit.
 objects: $(call obj,$(CORE_SRC) $(VM_SRC) $(CLI_SRC) $(LIB_SRC) $(BENCH_SRC)) $(TEST_BIN:=.o)

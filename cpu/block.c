@@ -125,7 +125,11 @@ static size_t ram_page(const struct cpu *c, const uint8_t *host)
 
 bool has_code(const struct cpu *c, const uint8_t *host)
 {
-	return in_ram(c, host) && c->blocks->pages[ram_page(c, host)];
+	size_t page = ram_page(c, host);
+
+	if (!in_ram(c, host))
+		return false;
+	return c->blocks->pages[page] || (c->watch.pages && c->watch.pages[page / 8] >> page % 8 & 1);
 }
 
 /* From above. */
@@ -585,6 +589,8 @@ void code_written(struct cpu *c, const uint8_t *host, unsigned bytes)
 
 	if (!in_ram(c, host) || !bytes)
 		return;
+	if (c->watch.pages && c->watch.pages[ram_page(c, host) / 8] >> ram_page(c, host) % 8 & 1)
+		c->watch.written(c->watch.user, host, bytes);
 	slot = &c->blocks->pages[ram_page(c, host)];
 	page = *slot;
 	if (!page || !map_overlaps(page, first, last))
@@ -624,7 +630,7 @@ enum run op_stale(struct cpu *c, const struct insn *i)
 
 	if (!i->first) {
 		c->eip = insn_eip(c, i);
-		c->budget -= i->count - 1;
+		c->budget -= i->count - (i->len ? 1 : 0); /* op_block_end has no bytes: all before it ran */
 		c->patch = NULL;
 		return RUN_BLOCK;
 	}

@@ -215,6 +215,13 @@ struct cpu {
 	const struct decoder *decoder;
 	struct memo *memos;    /* uncached.c */
 	struct warm *warm;     /* warm.c */
+	/* Who else keeps code made from guest memory (the direct engine), or none. */
+	struct {
+		void *user;
+		const uint8_t *pages; /* bit by page of guest RAM: there is such code; NULL: nobody */
+		void (*written)(void *user, const uint8_t *host, unsigned bytes); /* within one page */
+		void (*decoded)(void *user, const uint8_t *host); /* this engine keeps some from there now */
+	} watch;
 	uint64_t tsc_hz;
 	uint64_t window;       /* where the window begins; 1 << 32: there is none */
 	uint16_t host_code;
@@ -253,6 +260,14 @@ void flags_changed(struct cpu *c);
  */
 
 /* run.c */
+/* For another engine on the same state, between instructions.  What comes before the next one (interrupts...):
+ * false: c->exit.  *extra: MODE_STEP when just one may follow. */
+bool cpu_attend(struct cpu *c, unsigned *extra);
+/* Execute i, which no other follows but an end (op_block_return), at c->block_eip, and what comes of it (an
+ * exception is delivered).  false: c->exit. */
+bool cpu_execute(struct cpu *c, const struct insn *i);
+/* One block at EIP, or with MODE_STEP one instruction.  false: c->exit. */
+bool cpu_run_block(struct cpu *c, unsigned extra);
 /* Record an exception; returns RUN_FAULT so that handlers can `return raise(...)`.  Faults leave eip at the
  * instruction: c->eip = c->block_eip + i->off is done by the loop from the handler's `i` via these. */
 enum run raise_exception(struct cpu *c, const struct insn *i, enum vector vector);

@@ -326,6 +326,8 @@ void tlb_protect_host_page(struct cpu *c, const uint8_t *host)
 		for (struct tlb_entry *t = c->tlbs[user]; t < c->tlbs[user] + TLB_ENTRIES; t++)
 			if (t->write != TLB_NEVER && (t->addend + t->write) / UM_PAGE_SIZE == page)
 				t->write = TLB_NEVER;
+	if (c->watch.pages)
+		c->watch.decoded(c->watch.user, host);
 }
 
 void cpu_invalidate_all(struct cpu *c)

@@ -264,7 +264,7 @@ static bool put_off(struct cpu *c)
 
 /* Everything that may happen before the next instruction.  `*extra`: MODE_STEP to run just one.  false: leave
  * cpu_run() with c->exit. */
-static bool attend(struct cpu *c, unsigned *extra)
+bool cpu_attend(struct cpu *c, unsigned *extra)
 {
 	c->patch = NULL;
 	c->events &= ~(uint32_t)EV_CODE;
@@ -293,12 +293,11 @@ static bool attend(struct cpu *c, unsigned *extra)
 
 /* ---- 4. cpu_run() --------------------------------------------------------------------------- */
 
-/* One block; in step mode one instruction and what follows from it.  false: c->exit. */
-static bool run_block(struct cpu *c, unsigned extra)
+/* Run from i on, and what follows from it.  NULL: nothing was found to run, c->exc or c->exit says why. */
+FORCE_INLINE bool execute(struct cpu *c, const struct insn *i)
 {
 	bool traced = c->flags & FL_TF;
 	bool was_inhibited = c->inhibit, debug_was_inhibited = c->inhibit_debug;
-	const struct insn *i = find_block(c, extra);
 	enum run r;
 
 	if (i) {
@@ -324,6 +323,11 @@ static bool run_block(struct cpu *c, unsigned extra)
 	}
 	return false;
 }
+
+bool cpu_execute(struct cpu *c, const struct insn *i) { return execute(c, i); }
+
+/* One block; in step mode one instruction. */
+bool cpu_run_block(struct cpu *c, unsigned extra) { return execute(c, find_block(c, extra)); }
 
 /* Instructions between two visits of the loop at most.  Also bounds the stack where the compiler makes calls
  * of the jumps from handler to handler. */
@@ -358,13 +362,13 @@ enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 	}
 	for (;;) {
 		extra = 0;
-		if (unlikely(c->pending) && !attend(c, &extra))
+		if (unlikely(c->pending) && !cpu_attend(c, &extra))
 			break;
 		if (unlikely(c->budget <= 0) && !refill(c)) {
 			c->exit = CPU_EXIT_BUDGET;
 			break;
 		}
-		if (unlikely(!run_block(c, extra)))
+		if (unlikely(!execute(c, find_block(c, extra))))
 			break;
 	}
 	fpu_leave(c);

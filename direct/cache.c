@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * direct/cache.c - translated code: where it is kept, what leads to it, and when it stops being right.
+ *
+ *   1. Memory      one bounded cache, seen twice: executable, and writable
+ *   2. Blocks      found by address, page and mode; by host address
+ *   3. Links       jumps from block to block
+ *   4. The end     written code, a full cache
+ *   5. Heat        instructions that fault often
+ *
+ * A block is keyed by EIP, the page of guest RAM that its bytes are in, and the mode; it lies in one page.
+ * A dead one's entry leads back to the engine; its memory comes back when the cache is full and everything
+ * goes.
+ */
+#include "direct/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "direct/emit.h"
+
+/* ---- 1. Memory ------------------------------------------------------------------------------ */
+
+static void *pages_of(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static size_t ram_pages(const struct direct *d) { return d->config.ram_bytes / UM_PAGE_SIZE; }
+
+/* Some hosts allow no memory that is writable and executable at once: none is, anywhere. */
+static bool map_code(struct direct *d)
+{
+	int fd = memfd_create("umbra-code", MFD_CLOEXEC);
+	void *code, *write;
+
+	if (fd < 0)
+		return false;
+	if (ftruncate(fd, CACHE_BYTES) != 0) {
+		close(fd);
+		return false;
+	}
+	code = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	write = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (code != MAP_FAILED)
+		d->code = code;
+	if (code == MAP_FAILED || write == MAP_FAILED)
+		return false;
+	d->to_write = (uint8_t *)write - (uint8_t *)code;
+	return true;
+}
+
+bool cache_new(struct direct *d, const char **why)
+{
+	*why = "the host gives no memory for translated code";
+	if (!map_code(d))
+		return false;
+	d->blocks = pages_of(BLOCKS_MAX * sizeof(*d->blocks));
+	d->links = pages_of(LINKS_MAX * sizeof(*d->links));
+	d->fallbacks = pages_of(FALLBACKS_MAX * sizeof(*d->fallbacks));
+	d->points = pages_of(BLOCKS_MAX * 16 * sizeof(*d->points));
+	d->hash = pages_of(HASH_BUCKETS * sizeof(*d->hash));
+	d->page_blocks = pages_of(ram_pages(d) * sizeof(*d->page_blocks));
+	d->code_pages = pages_of(ram_pages(d) / 8 + 1);
+	d->link_pages = pages_of(WORLD_PAGES / 8);
+	d->soft = pages_of(SOFT_SLOTS * sizeof(*d->soft));
+	d->heat = pages_of(SOFT_SLOTS);
+	if (!d->blocks || !d->links || !d->fallbacks || !d->points || !d->hash || !d->page_blocks ||
+	    !d->code_pages || !d->link_pages || !d->soft || !d->heat)
+		return false;
+	d->block_count = d->link_count = d->fallback_count = 1; /* 0 is none */
+	return true;
+}
+
+void cache_free(struct direct *d)
+{
+	if (d->code) {
+		if (d->to_write)
+			munmap(d->code + d->to_write, CACHE_BYTES);
+		munmap(d->code, CACHE_BYTES);
+	}
+	if (d->blocks)
+		munmap(d->blocks, BLOCKS_MAX * sizeof(*d->blocks));
+	if (d->links)
+		munmap(d->links, LINKS_MAX * sizeof(*d->links));
+	if (d->fallbacks)
+		munmap(d->fallbacks, FALLBACKS_MAX * sizeof(*d->fallbacks));
+	if (d->points)
+		munmap(d->points, BLOCKS_MAX * 16 * sizeof(*d->points));
+	if (d->hash)
+		munmap(d->hash, HASH_BUCKETS * sizeof(*d->hash));
+	if (d->page_blocks)
+		munmap(d->page_blocks, ram_pages(d) * sizeof(*d->page_blocks));
+	if (d->code_pages)
+		munmap(d->code_pages, ram_pages(d) / 8 + 1);
+	if (d->link_pages)
+		munmap(d->link_pages, WORLD_PAGES / 8);
+	if (d->soft)
+		munmap(d->soft, SOFT_SLOTS * sizeof(*d->soft));
+	if (d->heat)
+		munmap(d->heat, SOFT_SLOTS);
+}
+
+/* ---- 2. Blocks ------------------------------------------------------------------------------ */
+
+static uint32_t *bucket_of(const struct direct *d, uint32_t eip, uint32_t frame, unsigned mode)
+{
+	uint32_t h = (eip ^ frame << 12 ^ frame >> 8) * 0x9E3779B1u;
+
+	return &d->hash[(h >> 13 ^ mode) % HASH_BUCKETS];
+}
+
+struct block *find_translation(struct direct *d, uint32_t eip, uint32_t frame, unsigned mode)
+{
+	for (uint32_t n = *bucket_of(d, eip, frame, mode); n; n = d->blocks[n].next_hash) {
+		struct block *b = &d->blocks[n];
+		if (b->eip == eip && b->frame == frame && b->mode == mode)
+			return b;
+	}
+	return NULL;
+}
+
+/* Writes to this page are to be seen from now on. */
+static void watch_frame(struct direct *d, uint32_t frame)
+{
+	uint8_t *byte = &d->code_pages[frame / 8], bit = (uint8_t)(1u << frame % 8);
+
+	if (*byte & bit)
+		return;
+	*byte |= bit;
+	protect_frame_everywhere(d, frame);
+	tlb_protect_host_page(d->cpu, d->config.ram + (size_t)frame * UM_PAGE_SIZE);
+}
+
+/* *b is complete but for the lists. */
+void add_translation(struct direct *d, struct block *b, bool crossing)
+{
+	uint32_t n = (uint32_t)(b - d->blocks), *bucket = bucket_of(d, b->eip, b->frame, b->mode);
+
+	(void)crossing;
+	b->next_hash = *bucket;
+	*bucket = n;
+	b->next_page = d->page_blocks[b->frame];
+	d->page_blocks[b->frame] = n;
+	watch_frame(d, b->frame);
+	d->stats.blocks++;
+	d->stats.block_bytes += b->bytes;
+	d->stats.host_bytes += b->code_bytes;
+}
+
+/* They are made in the order of their code. */
+struct block *block_at(const struct direct *d, const uint8_t *host)
+{
+	uint32_t at = (uint32_t)(host - d->code), low = 1, high = d->block_count;
+
+	if (host < d->code || at >= d->used || at < d->stubs)
+		return NULL;
+	while (low + 1 < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (d->blocks[middle].code <= at)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low < d->block_count && at - d->blocks[low].code < d->blocks[low].code_bytes ? &d->blocks[low] : NULL;
+}
+
+/* ---- 3. Links ------------------------------------------------------------------------------- */
+
+static void set_displacement(struct direct *d, uint32_t site, uint32_t to)
+{
+	uint32_t displacement = to - (site + 4);
+
+	memcpy(d->code + d->to_write + site, &displacement, 4);
+}
+
+void link_to(struct direct *d, struct block_link *l, const struct block *target)
+{
+	uint32_t page = l->target / UM_PAGE_SIZE;
+
+	if (l->far)
+		d->link_pages[page / 8] |= (uint8_t)(1u << page % 8);
+	set_displacement(d, l->site, target->code + target->entry);
+	l->linked = true;
+	d->stats.linked++;
+}
+
+/* Not to be linked: it is looked up each time, without the engine's help where the jump table knows. */
+void redirect_link(struct direct *d, struct block_link *l)
+{
+	l->stub += LEAVE_BYTES;
+	set_displacement(d, l->site, l->stub);
+}
+
+/* Jumps into other pages hold as long as those pages' translations do. */
+void unlink_far(struct direct *d)
+{
+	for (uint32_t n = 1; n < d->link_count; n++) {
+		struct block_link *l = &d->links[n];
+		if (!l->far || !l->linked)
+			continue;
+		set_displacement(d, l->site, l->stub);
+		l->linked = false;
+	}
+	memset(d->link_pages, 0, WORLD_PAGES / 8);
+	invalidate_returns(d);
+}
+
+/* ---- 4. The end ----------------------------------------------------------------------------- */
+
+static void remove_from_hash(struct direct *d, struct block *b)
+{
+	uint32_t *at = bucket_of(d, b->eip, b->frame, b->mode), n = (uint32_t)(b - d->blocks);
+
+	while (*at && *at != n)
+		at = &d->blocks[*at].next_hash;
+	if (*at)
+		*at = b->next_hash;
+}
+
+/* What still leads to it finds a way out: the plain entry, with EIP in R8D. */
+void kill_translation(struct direct *d, struct block *b)
+{
+	struct emitter e = { d->code + d->to_write + b->code + b->entry, NULL };
+
+	b->dead = true;
+	remove_from_hash(d, b);
+	emit_leave_to(&e, b->eip);
+	for (uint32_t n = 0; n < d->world_count; n++)
+		for (unsigned mode = 0; mode < MODES; mode++) {
+			void **table = d->worlds[n].tables[mode];
+			unsigned at = (b->eip / UM_PAGE_SIZE % (JUMP_ENTRIES / JUMP_LINE)) * JUMP_LINE |
+			              b->eip % JUMP_LINE;
+			if (table && table[at] == d->code + b->code)
+				table[at] = (void *)(uintptr_t)direct_stub_miss;
+		}
+	invalidate_returns(d);
+}
+
+void cache_flush(struct direct *d)
+{
+	memset(d->hash, 0, HASH_BUCKETS * sizeof(*d->hash));
+	memset(d->page_blocks, 0, ram_pages(d) * sizeof(*d->page_blocks));
+	memset(d->code_pages, 0, ram_pages(d) / 8 + 1);
+	memset(d->link_pages, 0, WORLD_PAGES / 8);
+	d->block_count = d->link_count = d->fallback_count = 1;
+	d->point_count = 0;
+	d->used = d->stubs;
+	d->flush_wanted = false;
+	for (uint32_t n = 0; n < d->world_count; n++)
+		forget_jumps(&d->worlds[n]);
+	invalidate_returns(d);
+	d->stats.cache_flushes++;
+}
+
+/* ---- 5. Heat -------------------------------------------------------------------------------- */
+
+#define HOT_ENOUGH 8u
+
+static uint32_t soft_slot(uint32_t key) { return (key * 0x9E3779B1u >> 12) % SOFT_SLOTS; }
+
+/* (A collision forgets the older one: it only heats up again.) */
+bool is_soft(const struct direct *d, uint32_t frame, uint32_t offset)
+{
+	uint32_t key = frame << 12 | offset;
+
+	return d->options & DIRECT_OPT_SOFT && d->soft[soft_slot(key)] == key + 1;
+}
+
+bool heat_up(struct direct *d, uint32_t frame, uint32_t offset, unsigned by)
+{
+	uint32_t key = frame << 12 | offset, slot = soft_slot(key);
+
+	if (!(d->options & DIRECT_OPT_SOFT) || is_soft(d, frame, offset))
+		return false;
+	if ((d->heat[slot] = (uint8_t)(d->heat[slot] + by)) < HOT_ENOUGH)
+		return false;
+	d->heat[slot] = 0;
+	d->soft[slot] = key + 1;
+	d->stats.softened++;
+	return true;
+}
+
+void missed_softly(struct direct *d, uint32_t frame, uint32_t offset)
+{
+	uint8_t *heat = &d->heat[soft_slot(frame << 12 | offset)];
+
+	*heat = (uint8_t)(*heat + (*heat < UINT8_MAX));
+}
+
+/* What has not missed lately costs more than it saves. */
+#define COLD 2u
+
+static void harden(struct direct *d, uint32_t key)
+{
+	uint32_t frame = key >> 12, offset = key & 0xFFF;
+
+	d->soft[soft_slot(key)] = 0;
+	for (uint32_t n = d->page_blocks[frame]; n; n = d->blocks[n].next_page) {
+		struct block *b = &d->blocks[n];
+		uint32_t start = b->eip % UM_PAGE_SIZE;
+		if (!b->dead && start <= offset && start + b->bytes > offset)
+			kill_translation(d, b);
+	}
+}
+
+void cool_down(struct direct *d)
+{
+	for (uint32_t slot = 0; slot < SOFT_SLOTS; slot++) {
+		if (d->soft[slot] && d->heat[slot] < COLD)
+			harden(d, d->soft[slot] - 1);
+		d->heat[slot] = 0;
+	}
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * direct/host.h - what the host's processor and kernel offer.
+ */
+#ifndef DIRECT_HOST_H
+#define DIRECT_HOST_H
+
+#include <stdint.h>
+
+/* host.c */
+const char *host_lacks(void); /* NULL: nothing */
+void host_set_gs_base(uintptr_t base);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * direct/translate.h - what the files of the translator share.
+ */
+#ifndef DIRECT_TRANSLATE_H
+#define DIRECT_TRANSLATE_H
+
+#include "direct/emit.h"
+#include "direct/internal.h"
+
+#define NO_REG 0xFFu
+
+/* One guest instruction: decoded, and its raw bytes. */
+struct piece {
+	const struct insn *insn;
+	uint32_t eip;
+	const uint8_t *after_opcode, *end;
+	uint8_t opcode, rep;
+	uint8_t reg, rm; /* of ModRM, if it has one (insn's own are the handler's) */
+	bool two, lock, prefix66;
+	bool soft;
+};
+void look_at(struct piece *p, const uint8_t *bytes);
+
+/* A memory operand in host registers. */
+struct memory {
+	uint8_t base, index, scale;
+	uint32_t disp;
+	bool flat; /* a 64-bit address of the host's: no GS, no address-size prefix */
+};
+
+struct translation {
+	struct direct *d;
+	struct emitter e;
+	uint32_t eip, code; /* the block's first instruction; its place in the cache */
+	unsigned mode, insns, bytes, exits;
+	uint32_t indirect;  /* place of a displacement to an indirect jump; 0: none */
+	struct { uint32_t site, target; } exit[4];
+};
+
+/* Why an instruction is a fallback: for statistics. */
+enum cause {
+	CAUSE_OTHER, CAUSE_STRING, CAUSE_FLAGS, CAUSE_SEGMENT, CAUSE_FAR, CAUSE_CONTROL, CAUSE_IO, CAUSE_SYSCALL,
+	CAUSE_FPU, CAUSE_SIMD, CAUSE_FAULT, CAUSE_SOFT, CAUSE_CROSSING, CAUSE_MODE, CAUSE_HALT, CAUSE_ADDRESS,
+	CAUSE_UNDEFINED, CAUSE_COUNT
+};
+extern const char *const cause_names[CAUSE_COUNT];
+enum cause cause_of(const struct piece *p);
+
+unsigned add_fallback(struct translation *t, const struct piece *p);
+
+/* ModRM, SIB and displacement; the REX bits are the caller's. */
+static inline void emit_modrm(struct emitter *e, unsigned reg, const struct memory *m)
+{
+	unsigned r = (reg & 7) << 3, sib = m->scale << 6 | (m->index == NO_REG ? 4u : m->index & 7u) << 3;
+	bool small = (int32_t)m->disp >= -128 && (int32_t)m->disp <= 127;
+
+	if (m->base == NO_REG) { /* an absolute address needs a SIB: without, it is RIP-relative */
+		emit8(e, 0x04 | r);
+		emit8(e, sib | 5);
+		emit32(e, m->disp);
+		return;
+	}
+	unsigned mod = m->disp == 0 && (m->base & 7) != 5 ? 0 : small ? 0x40 : 0x80;
+	if (m->index == NO_REG && (m->base & 7) != 4) {
+		emit8(e, mod | r | (m->base & 7));
+	} else {
+		emit8(e, mod | r | 4);
+		emit8(e, sib | (m->base & 7));
+	}
+	if (mod == 0x40)
+		emit8(e, m->disp & 0xFF);
+	else if (mod == 0x80)
+		emit32(e, m->disp);
+}
+
+/* lea m, %reg: 32 bits. */
+static inline void emit_lea(struct emitter *e, unsigned reg, const struct memory *m)
+{
+	unsigned rex = (reg & 8) >> 1 | (m->index != NO_REG ? (m->index & 8u) >> 2 : 0) |
+	               (m->base != NO_REG ? (m->base & 8u) >> 3 : 0);
+
+	if (rex)
+		emit8(e, 0x40 | rex);
+	emit8(e, 0x8D);
+	emit_modrm(e, reg, m);
+}
+
+/* translate.c */
+bool find_memory(struct translation *t, const struct piece *p, struct memory *m);
+
+/* soft.c */
+typedef void form_fn(struct emitter *e, const struct piece *p, unsigned reg, unsigned rm, const struct memory *m,
+                     bool byte_rex);
+bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsigned bytes, form_fn *form);
+
+enum { RING_GLOBAL = 2 };
+
+#endif
