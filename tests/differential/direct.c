@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/differential/direct.c - the direct engine against the portable one: random programs, run by both on
+ * machines that are the same, must leave them the same, after each translated block and at the end.
+ *
+ *   1. How many      FUZZ_* of the environment
+ *   2. Rigs          sets of options
+ *   3. One program   and what is said when it makes a difference
+ *   4. The tests
+ *
+ *   FUZZ_SEEDS=n     programs of each kind (the suite: a few hundred)
+ *   FUZZ_SEED=s      the first of them; FUZZ_SEEDS=1 then runs it alone
+ *   FUZZ_BLOCKS=n    go on until so many blocks have run, in each test
+ *   FUZZ_KIND=name   one kind of program: mixed, user, kernel, branches...
+ *   FUZZ_RIG=name    one set of options
+ *   FUZZ_CAREFUL=1   compare memory after each block too, and print each
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/direct_rig.h"
+#include "tests/lib/tap.h"
+
+/* ---- 1. How many ---------------------------------------------------------------------------- */
+
+static uint64_t number(const char *name, uint64_t usual)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoull(text, NULL, 0) : usual;
+}
+
+static bool chosen(const char *name, const char *which)
+{
+	const char *text = getenv(name);
+
+	return !text || !*text || !strcmp(text, which);
+}
+
+/* ---- 2. Rigs -------------------------------------------------------------------------------- */
+
+#define WITHOUT(opt) (DIRECT_OPT_ALL & ~(uint32_t)(opt))
+#define SYNC (UM_OPT_ALL & ~(uint32_t)UM_OPT_UNSYNC)
+
+static const struct direct_rig_config configs[] = {
+	{ "all", DIRECT_OPT_ALL, CPU_OPT_ALL, SYNC, 0, 0, 0 },
+	{ "unsync", DIRECT_OPT_ALL, CPU_OPT_ALL, UM_OPT_ALL, 0, 0, 0 },
+	{ "none", 0, CPU_OPT_ALL, SYNC, 0, 0, 0 },
+	{ "all-again", DIRECT_OPT_ALL, CPU_OPT_ALL, SYNC, 0, 0, 0 },
+	{ "few-worlds", DIRECT_OPT_ALL, CPU_OPT_ALL, SYNC, 2, 0, 0 },
+	{ "few-tables", DIRECT_OPT_ALL, CPU_OPT_ALL, SYNC, 3, 12, 2 },
+	{ "bare-shadow", DIRECT_OPT_ALL, CPU_OPT_ALL, 0, 0, 0, 0 },
+	{ "link", DIRECT_OPT_LINK, CPU_OPT_ALL, SYNC, 0, 0, 0 },
+	{ "no-link", WITHOUT(DIRECT_OPT_LINK), CPU_OPT_ALL, SYNC, 0, 0, 0 },
+	{ "no-returns", WITHOUT(DIRECT_OPT_RETURNS), CPU_OPT_ALL, SYNC, 0, 0, 0 },
+	{ "no-soft", WITHOUT(DIRECT_OPT_SOFT), CPU_OPT_ALL, UM_OPT_ALL, 0, 0, 0 },
+	{ "no-runs", WITHOUT(DIRECT_OPT_RUNS), CPU_OPT_ALL, SYNC, 0, 0, 0 },
+	{ "no-inline", WITHOUT(DIRECT_OPT_INLINE), CPU_OPT_ALL, SYNC, 0, 0, 0 },
+	{ "soft", DIRECT_OPT_SOFT, 0, SYNC, 0, 0, 0 },
+};
+enum { RIGS = sizeof(configs) / sizeof(*configs) };
+
+static struct direct_rig *rigs[RIGS];
+static struct program program;
+
+/* A rig for a seed: half of them with everything on.  (cmocka takes signals around each test, the engine needs
+ * them: rigs live within one.) */
+static struct direct_rig *rig_for(uint64_t seed)
+{
+	unsigned n = seed % 2 ? (unsigned)(seed / 2 % RIGS) : (unsigned)(seed / 2 % 2);
+	const char *why;
+
+	for (unsigned left = RIGS; left && !chosen("FUZZ_RIG", configs[n].name); left--)
+		n = (n + 1) % RIGS;
+	if (!rigs[n])
+		rigs[n] = direct_rig_new(&configs[n], &why);
+	if (!rigs[n])
+		print_message("# no rig: %s\n", why);
+	assert_non_null(rigs[n]);
+	return rigs[n];
+}
+
+static void audit_rigs(void)
+{
+	for (unsigned n = 0; n < RIGS; n++)
+		if (rigs[n]) {
+			struct um_violation broken = um_audit(rigs[n]->direct.um);
+			if (broken.invariant)
+				print_message("# rig %s: I%d, %s\n", rigs[n]->config.name, broken.invariant, broken.text);
+			assert_int_equal(broken.invariant, 0);
+		}
+}
+
+static void free_rigs(void)
+{
+	for (unsigned n = 0; n < RIGS; n++) {
+		if (rigs[n])
+			direct_rig_free(rigs[n]);
+		rigs[n] = NULL;
+	}
+}
+
+/* ---- 3. One program ------------------------------------------------------------------------- */
+
+/* Again and slowly on a fresh rig: what leads there is printed. */
+static bool replay(const struct direct_rig_config *config, enum direct_how how)
+{
+	const char *why;
+	struct direct_rig *fresh = direct_rig_new(config, &why);
+	struct direct_result again = { .same = true };
+
+	if (fresh) {
+		again = direct_rig_run(fresh, &program, how, true);
+		direct_rig_free(fresh);
+	}
+	fflush(stdout);
+	return again.same;
+}
+
+static void tell(const struct direct_rig *rig, enum direct_how how, const struct direct_result *first)
+{
+	static const char *const hows[] = { "steps", "steps", "runs", "interrupted" };
+
+	print_message("# %s: seed %llu, kind %s, rig %s: %s\n", hows[how], (unsigned long long)program.config.seed,
+	              program_kind_names[program.config.kind], rig->config.name, first->what);
+	print_message("# alone: FUZZ_SEED=%llu FUZZ_SEEDS=1 FUZZ_KIND=%s FUZZ_RIG=%s UMBRA_TEST_FILTER='%s*'\n",
+	              (unsigned long long)program.config.seed, program_kind_names[program.config.kind], rig->config.name,
+	              hows[how]);
+	if (replay(&rig->config, how))
+		print_message("# (alone, on machines just made, there is no difference: it takes what ran before, or luck)\n");
+	if (how != HOW_STEPS && replay(&rig->config, HOW_QUIET_STEPS))
+		print_message("# (in steps there is no difference)\n");
+}
+
+/* Does the program do nothing that two engines may see differently? */
+static bool is_tame(struct direct_rig *rig)
+{
+	struct direct_result steps = direct_rig_run(rig, &program, HOW_QUIET_STEPS, false);
+
+	return !steps.same || !(steps.skipped || steps.strayed || steps.unmapped);
+}
+
+static struct direct_result run_one(enum program_kind kind, uint64_t seed, enum direct_how how)
+{
+	struct direct_rig *rig = rig_for(seed);
+	struct program_config config = { .kind = kind, .seed = seed, .ends = how != HOW_STEPS };
+	struct direct_result result;
+
+	/* Where an interruption strikes is no more known afterwards: nothing doubtful then. */
+	config.flushes = rig->config.um_options & UM_OPT_UNSYNC || how == HOW_INTERRUPTED;
+	program_make(&program, &config);
+	if (how == HOW_INTERRUPTED && !is_tame(rig))
+		return (struct direct_result){ .same = true, .skipped = true };
+	result = direct_rig_run(rig, &program, how, number("FUZZ_CAREFUL", 0));
+	/* A whole run cannot tell whether the difference may be; steps can. */
+	if (!result.same && how == HOW_RUNS && !is_tame(rig)) {
+		result.same = true;
+		result.skipped = true;
+	}
+	if (!result.same) {
+		tell(rig, how, &result);
+		free_rigs();
+	}
+	assert_true(result.same);
+	return result;
+}
+
+static void many(enum direct_how how, unsigned long usual)
+{
+	uint64_t first = number("FUZZ_SEED", 1), seeds = number("FUZZ_SEEDS", test_rounds(usual));
+	uint64_t blocks_wanted = number("FUZZ_BLOCKS", 0), blocks = 0, instructions = 0, programs = 0, skipped = 0;
+	const char *no = direct_probe();
+
+	if (no) {
+		print_message("# skipped: %s\n", no);
+		skip();
+	}
+	for (uint64_t seed = first; blocks_wanted ? blocks < blocks_wanted : seed < first + seeds; seed++) {
+		for (unsigned kind = 0; kind < PROGRAM_KINDS; kind++) {
+			struct direct_result result;
+			if (!chosen("FUZZ_KIND", program_kind_names[kind]))
+				continue;
+			result = run_one((enum program_kind)kind, seed, how);
+			blocks += result.blocks;
+			instructions += result.instructions;
+			skipped += result.skipped;
+			programs++;
+		}
+		if (seed % 64 == 0)
+			audit_rigs();
+	}
+	audit_rigs();
+	free_rigs();
+	print_message("# %llu programs, %llu stops, %llu instructions, %llu given up\n", (unsigned long long)programs,
+	              (unsigned long long)blocks, (unsigned long long)instructions, (unsigned long long)skipped);
+}
+
+/* ---- 4. The tests --------------------------------------------------------------------------- */
+
+static void steps_end_as_the_portable_engine_does(void **state) { (void)state, many(HOW_STEPS, 40); }
+static void runs_end_as_the_portable_engine_does(void **state) { (void)state, many(HOW_RUNS, 40); }
+static void interrupted_runs_stop_where_the_portable_engine_comes_by(void **state)
+{
+	(void)state, many(HOW_INTERRUPTED, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(steps_end_as_the_portable_engine_does),
+		cmocka_unit_test(runs_end_as_the_portable_engine_does),
+		cmocka_unit_test(interrupted_runs_stop_where_the_portable_engine_comes_by),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
