@@ -69,35 +69,27 @@ static void put_table(void *user, void *table)
 	free(table);
 }
 
+/* The three for the portable engine's TLB; the direct engine hears all of it, and exactly, by invalidate_root(). */
 static void invalidate(void *user, um_gva first, um_gva last)
 {
 	struct direct_side *side = user;
 
-	if (!side->cpu)
-		return;
-	cpu_invalidate(side->cpu, first, last);
-	if (side->direct)
-		direct_invalidate(side->direct, first, last);
+	if (side->cpu)
+		cpu_invalidate(side->cpu, first, last);
 }
 static void invalidate_all(void *user)
 {
 	struct direct_side *side = user;
 
-	if (!side->cpu)
-		return;
-	cpu_invalidate_all(side->cpu);
-	if (side->direct)
-		direct_invalidate_all(side->direct);
+	if (side->cpu)
+		cpu_invalidate_all(side->cpu);
 }
 static void invalidate_nonglobal(void *user)
 {
 	struct direct_side *side = user;
 
-	if (!side->cpu)
-		return;
-	cpu_invalidate_nonglobal(side->cpu);
-	if (side->direct)
-		direct_invalidate_all(side->direct);
+	if (side->cpu)
+		cpu_invalidate_nonglobal(side->cpu);
 }
 static void invalidate_root(void *user, uint32_t root, um_gva first, um_gva last)
 {
