@@ -110,9 +110,9 @@ void cache_free(struct direct *d)
 
 static uint32_t *bucket_of(const struct direct *d, uint32_t eip, uint32_t frame, unsigned mode)
 {
-	uint32_t h = (eip ^ frame << 12 ^ frame >> 8) * 0x9E3779B1u;
+	uint64_t h = (eip * UINT64_C(0x9E3779B97F4A7C15)) ^ (frame * UINT64_C(0xC2B2AE3D27D4EB4F));
 
-	return &d->hash[(h >> 13 ^ mode) % HASH_BUCKETS];
+	return &d->hash[(h >> 40 ^ mode) % HASH_BUCKETS];
 }
 
 struct block *find_translation(struct direct *d, uint32_t eip, uint32_t frame, unsigned mode)

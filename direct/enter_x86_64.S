@@ -13,6 +13,36 @@
 
 	.text
 
+/* The guest's XMM registers are the host's while SSE is ready. */
+.macro SAVE_XMM
+	cmpl	$0, HOT_SSE_BAD(%r15)
+	jne	1f
+	movq	HOT_FPU(%r15), %r10
+	movaps	%xmm0, FPU_XMM(%r10)
+	movaps	%xmm1, FPU_XMM+16(%r10)
+	movaps	%xmm2, FPU_XMM+32(%r10)
+	movaps	%xmm3, FPU_XMM+48(%r10)
+	movaps	%xmm4, FPU_XMM+64(%r10)
+	movaps	%xmm5, FPU_XMM+80(%r10)
+	movaps	%xmm6, FPU_XMM+96(%r10)
+	movaps	%xmm7, FPU_XMM+112(%r10)
+1:
+.endm
+.macro LOAD_XMM
+	cmpl	$0, HOT_SSE_BAD(%r15)
+	jne	1f
+	movq	HOT_FPU(%r15), %r10
+	movaps	FPU_XMM(%r10), %xmm0
+	movaps	FPU_XMM+16(%r10), %xmm1
+	movaps	FPU_XMM+32(%r10), %xmm2
+	movaps	FPU_XMM+48(%r10), %xmm3
+	movaps	FPU_XMM+64(%r10), %xmm4
+	movaps	FPU_XMM+80(%r10), %xmm5
+	movaps	FPU_XMM+96(%r10), %xmm6
+	movaps	FPU_XMM+112(%r10), %xmm7
+1:
+.endm
+
 /* EAX needs a moment without: LAHF and SETO tell the flags without touching them. */
 .macro SAVE
 	movq	HOT_CPU(%r15), %r10
@@ -30,6 +60,7 @@
 	movq	%rsp, HOT_P_RSP(%r15)
 	movq	HOT_C_RSP(%r15), %rsp
 	movq	%r15, %rdi
+	SAVE_XMM
 .endm
 
 /* ---- 1. In and out -------------------------------------------------------------------------- */
@@ -56,6 +87,7 @@ resume:
 	jz	leave
 	movq	%rax, HOT_TARGET(%r15)
 load:
+	LOAD_XMM
 	movq	HOT_CPU(%r15), %r10
 	movq	HOT_TABLE(%r15), %r14
 	movq	HOT_TLB(%r15), %r13
@@ -133,6 +165,7 @@ direct_stub_soft:
 	movq	%rsp, HOT_P_RSP(%r15)
 	movq	HOT_C_RSP(%r15), %rsp
 	movq	%r15, %rdi
+	SAVE_XMM
 	movl	%r9d, %esi
 	call	direct_c_fallback
 	jmp	resume
@@ -151,7 +184,7 @@ direct_stub_return_miss:
 direct_stub_fault:
 	movq	HOT_C_RSP(%r15), %rsp
 	movq	%r15, %rdi
-	cld
+	SAVE_XMM
 	call	direct_c_fault
 	jmp	resume
 
@@ -160,7 +193,7 @@ direct_stub_fault:
 direct_stub_kicked:
 	movq	HOT_C_RSP(%r15), %rsp
 	movq	%r15, %rdi
-	cld
+	SAVE_XMM
 	call	direct_c_kicked
 	jmp	resume
 

@@ -15,7 +15,7 @@
 #include <stddef.h>
 
 #include "cpu/block.h"
-#include "cpu/fpu.h"
+#include "cpu/fpu_state.h"
 #include "cpu/memory.h"
 #include "direct/direct.h"
 #include "direct/layout.h"
@@ -61,6 +61,7 @@ HOT_IS(stub_soft, HOT_STUB_SOFT); HOT_IS(stub_fpu, HOT_STUB_FPU); HOT_IS(interru
 HOT_IS(fpu, HOT_FPU); HOT_IS(x87_bad, HOT_X87_BAD); HOT_IS(sse_bad, HOT_SSE_BAD); HOT_IS(scratch, HOT_SCRATCH);
 HOT_IS(mask_page, HOT_MASK_PAGE);
 _Static_assert(offsetof(struct cpu, gpr) == 0, "enter_x86_64.S knows this");
+_Static_assert(offsetof(struct fpu, xmm) == FPU_XMM, "... and this");
 
 /* ---- 2. Worlds ------------------------------------------------------------------------------ */
 
@@ -153,7 +154,9 @@ struct block_link {
 struct fallback {
 	struct insn insn[2]; /* the second ends it */
 	uint32_t eip;
-	uint32_t resume;     /* offset in the cache of what follows */
+	uint32_t resume;     /* offset in the cache of what follows; 0: nothing in the block */
+	uint32_t again;      /* ... of a check of x87 or SSE, to be passed */
+	bool sse;
 	uint32_t block;
 	uint16_t index;      /* in its block */
 	uint16_t cause;      /* for statistics */

@@ -30,6 +30,8 @@
 #define HOT_SCRATCH 136   /* 8 bytes for translated code */
 #define HOT_MASK_PAGE 144 /* PEXT: linear address to page number */
 
+#define FPU_XMM 512       /* struct fpu: xmm */
+
 #define CPU_GPR_ECX 4
 #define CPU_GPR_EDX 8
 #define CPU_GPR_EBX 12

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/warm.h"
+#include "cpu/fpu_state.h"
 #include "direct/emit.h"
 #include "direct/host.h"
 #include "direct/translate.h"
@@ -61,6 +61,26 @@ static void give_segments(struct direct *d)
 {
 	d->hot.seg_base[0] = d->cpu->seg[CPU_FS].base;
 	d->hot.seg_base[1] = d->cpu->seg[CPU_GS].base;
+}
+
+/* Where x87 and SSE instructions may run as they are. */
+static void give_fpu(struct direct *d)
+{
+	const struct cpu *c = d->cpu;
+	const struct fpu *f = c->fpu;
+	uint32_t off = c->cr0 & (CR0_EM | CR0_TS);
+
+	d->hot.x87_bad = off | f->x87_slow;
+	d->hot.sse_bad = off | (~c->cr4 & CR4_OSFXSR) | f->sse_slow;
+}
+
+/* All that translated code finds in struct hot but the world's. */
+static void give_state(struct direct *d)
+{
+	give_flags(d);
+	give_segments(d);
+	give_fpu(d);
+	d->hot.tlb = d->cpu->tlb;
 }
 
 /* ---- 3. Worlds ------------------------------------------------------------------------------ */
@@ -218,9 +238,7 @@ static const void *dispatch(struct direct *d)
 			return leave(d, CPU_EXIT_BUDGET);
 		b = extra ? NULL : find_code(d);
 		if (b) {
-			give_flags(d);
-			give_segments(d);
-			d->hot.tlb = c->tlb;
+			give_state(d);
 			d->found = b;
 			d->step_block = (uint32_t)(b - d->blocks);
 			d->step_index = 0;
@@ -298,7 +316,7 @@ static bool may_resume(struct direct *d, const struct fallback *f, unsigned cpl)
 	const struct cpu *c = d->cpu;
 	const struct block *b = &d->blocks[f->block];
 
-	return c->eip == f->eip + f->insn->len && !(f->insn->flags & INSN_END) && !c->pending && !b->dead &&
+	return f->resume && c->eip == f->eip + f->insn->len && !(f->insn->flags & INSN_END) && !c->pending && !b->dead &&
 	       !d->stepping && c->cpl == cpl && is_usable(c) &&
 	       (b->mode & (DMODE_FS | DMODE_GS)) == segment_mode(c);
 }
@@ -331,8 +349,7 @@ const void *direct_c_fallback(struct hot *hot, uint32_t number)
 		return leave(d, (enum cpu_exit)c->exit);
 	if (d->stats.cache_flushes == flushes && may_resume(d, f, cpl)) {
 		world_settle(d, d->world);
-		give_flags(d);
-		give_segments(d);
+		give_state(d);
 		return d->code + f->resume;
 	}
 	return dispatch(d);
@@ -363,9 +380,37 @@ const void *direct_c_kicked(struct hot *hot)
 	return dispatch(direct_of(hot));
 }
 
+/* May x87 (SSE) instructions run as they are?  They could, with the state where it has to be. */
+static bool make_ready(struct direct *d, bool sse)
+{
+	struct cpu *c = d->cpu;
+	struct fpu *f = c->fpu;
+
+	if (c->cr0 & (CR0_EM | CR0_TS))
+		return false;
+	if (sse) {
+		if (!(c->cr4 & CR4_OSFXSR))
+			return false;
+		mxcsr_enter(f);
+		return !f->sse_slow;
+	}
+	if (f->where != IN_HOST) {
+		if (area16(f, FX_FSW) & FSW_ES)
+			return false;
+		x87_enter(f);
+	}
+	return !f->x87_slow;
+}
+
 const void *direct_c_fpu(struct hot *hot, uint32_t number)
 {
-	return direct_c_fallback(hot, number);
+	struct direct *d = direct_of(hot);
+	const struct fallback *f = &d->fallbacks[number];
+
+	if (!make_ready(d, f->sse))
+		return direct_c_fallback(hot, number);
+	give_fpu(d);
+	return d->code + f->again;
 }
 
 /* ---- 6. Running ----------------------------------------------------------------------------- */

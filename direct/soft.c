@@ -31,7 +31,7 @@ static bool writes_one(const struct piece *p)
 	}
 }
 
-static bool writes(const struct piece *p)
+bool writes_memory(const struct piece *p)
 {
 	if (!p->two)
 		return writes_one(p);
@@ -47,7 +47,7 @@ static bool writes(const struct piece *p)
 
 /* ---- 2. The sequence ------------------------------------------------------------------------ */
 
-bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsigned bytes, form_fn *form)
+bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsigned bytes, bool write)
 {
 	struct emitter *e = &t->e;
 	struct memory m = { .base = 8, .index = 10, .flat = true };
@@ -65,14 +65,14 @@ bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsig
 	EMIT(e, 0x41, 0x81, 0xE2, 0x00, 0xF0, 0xFF, 0xFF, 0x45, 0x01, 0xC9);
 	/* cmp tag(%r13, %r9, 8), %r10d; je 1f */
 	EMIT(e, 0x47, 0x3B, 0x54, 0xCD);
-	emit8(e, writes(p) ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read));
+	emit8(e, write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read));
 	EMIT(e, 0x74, 10);
 	n = add_fallback(t, p);
 	emit_r9d(e, n);
 	emit_stub(e, HOT_STUB_SOFT);
 	/* 1: mov addend(%r13, %r9, 8), %r10; add $0x7F, %al; sahf; mov %r11d, %eax */
 	EMIT(e, 0x4F, 0x8B, 0x54, 0xCD, offsetof(struct tlb_entry, addend), 0x04, 0x7F, 0x9E, 0x44, 0x89, 0xD8);
-	form(e, p, reg, 0, &m, false);
+	emit_form(e, p, reg, 0, &m);
 	t->d->fallbacks[n].resume = t->code + (uint32_t)(e->at - e->start);
 	return true;
 }

@@ -30,7 +30,7 @@ void look_at(struct piece *p, const uint8_t *bytes)
 	const uint8_t *at = bytes, *end = bytes + p->insn->len;
 
 	p->lock = p->prefix66 = false;
-	p->rep = 0;
+	p->rep = p->mandatory = 0;
 	for (; at < end; at++) {
 		if (*at == 0xF0)
 			p->lock = true;
@@ -149,19 +149,18 @@ bool find_memory(struct translation *t, const struct piece *p, struct memory *m)
 	return true;
 }
 
-/* Emit the instruction with these registers and memory operand (NULL: rm is a register). */
-static void emit_form(struct emitter *e, const struct piece *p, unsigned reg, unsigned rm, const struct memory *m,
-                      bool byte_rex)
+void emit_form(struct emitter *e, const struct piece *p, unsigned reg, unsigned rm, const struct memory *m)
 {
 	unsigned rex = (reg & 8) >> 1 | (m ? (m->index != NO_REG ? (m->index & 8u) >> 2 : 0) : 0);
 	const uint8_t *modrm = p->after_opcode;
 
 	rex |= m ? (m->base != NO_REG ? (m->base & 8u) >> 3 : 0) : (rm & 8) >> 3;
-	(void)byte_rex;
 	if (p->prefix66)
 		emit8(e, 0x66);
 	if (p->lock)
 		emit8(e, 0xF0);
+	if (p->mandatory)
+		emit8(e, p->mandatory);
 	if (m && !m->flat)
 		EMIT(e, 0x65, 0x67);
 	if (rex)
@@ -193,18 +192,18 @@ static bool emit_shape(struct translation *t, struct piece *p, enum layout shape
 	if (!memory) {
 		if (high && ((reg | rm) & 8))
 			return false;
-		emit_form(&t->e, p, reg, rm, NULL, false);
+		emit_form(&t->e, p, reg, rm, NULL);
 		return true;
 	}
 	if (p->soft)
 		return !high && emit_soft(t, p, reg, (rm_byte ? 1 : p->two && p->opcode == 0xC7 ? 8
 		                                      : p->two && (p->opcode == 0xB7 || p->opcode == 0xBF) ? 2
-		                                      : i->opsize), emit_form);
+		                                      : i->opsize), writes_memory(p));
 	if (high && (i->base == CPU_ESP || i->seg == CPU_FS || i->seg == CPU_GS))
 		return false;
 	if (!find_memory(t, p, &m))
 		return false;
-	emit_form(&t->e, p, reg, 0, &m, false);
+	emit_form(&t->e, p, reg, 0, &m);
 	return true;
 }
 
@@ -285,6 +284,7 @@ static void emit_fallback(struct translation *t, const struct piece *p)
 {
 	unsigned n = add_fallback(t, p);
 
+	t->x87_checked = t->sse_checked = false;
 	emit_r9d(&t->e, n);
 	emit_stub(&t->e, HOT_STUB_FALLBACK);
 	t->d->fallbacks[n].resume = place(t);
@@ -365,7 +365,7 @@ static bool load_operand_r8(struct translation *t, const struct piece *p)
 		return false;
 	load.opcode = 0x8B;
 	load.prefix66 = false;
-	emit_form(&t->e, &load, 8, 0, &m, false);
+	emit_form(&t->e, &load, 8, 0, &m);
 	return true;
 }
 
@@ -478,7 +478,7 @@ static bool emit_bit_test(struct translation *t, struct piece *p)
 	emit8(&t->e, 0x02 | (~reg & 15) << 3);
 	EMIT(&t->e, 0xF5, 0x57, HOT_MASK_BIT);
 	m = (struct memory){ .base = 8, .index = NO_REG };
-	emit_form(&t->e, p, 10, 0, &m, false);
+	emit_form(&t->e, p, 10, 0, &m);
 	return true;
 }
 
@@ -495,7 +495,7 @@ static bool emit_lea_insn(struct translation *t, const struct piece *p)
 
 	if (i->addrsize != 4 || !(i->flags & INSN_MEM))
 		return false;
-	emit_form(&t->e, p, host_gpr(p->reg), 0, &m, false);
+	emit_form(&t->e, p, host_gpr(p->reg), 0, &m);
 	return true;
 }
 
@@ -691,7 +691,7 @@ static bool emit_insn(struct translation *t, struct piece *p)
 	}
 	if (shape != NO_SHAPE)
 		return emit_shape(t, p, shape);
-	return p->two ? emit_two(t, p) : emit_one(t, p);
+	return (p->two ? emit_two(t, p) : emit_one(t, p)) || emit_vector(t, p);
 }
 
 /* ---- 8. A block ----------------------------------------------------------------------------- */
@@ -708,7 +708,7 @@ static void emit_checked_entry(struct translation *t)
 }
 
 /* One instruction.  false: the block ends after it. */
-static bool translate_insn(struct translation *t, struct piece *p)
+static bool translate_insn(struct translation *t, struct piece *p, const uint8_t *bytes)
 {
 	struct emitter before = t->e;
 	unsigned exits = t->exits;
@@ -724,6 +724,7 @@ static bool translate_insn(struct translation *t, struct piece *p)
 	}
 	if (!emit_insn(t, p)) {
 		t->e = before;
+		look_at(p, bytes);
 		emit_fallback(t, p);
 	}
 	return true;
@@ -765,7 +766,7 @@ struct block *translate(struct direct *d, uint32_t eip, const uint8_t *host, uns
 		d->points[d->point_count + t.insns] = (struct point){
 			(uint16_t)(t.e.at - t.e.start), (uint16_t)t.bytes };
 		undefined = insn.fn == op_undefined || insn.fn == op_too_long;
-		ended = !translate_insn(&t, &p);
+		ended = !translate_insn(&t, &p, host + t.bytes);
 		t.bytes += insn.len;
 		t.insns++;
 	}

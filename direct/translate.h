@@ -18,6 +18,7 @@ struct piece {
 	uint8_t opcode, rep;
 	uint8_t reg, rm; /* of ModRM, if it has one (insn's own are the handler's) */
 	bool two, lock, prefix66;
+	uint8_t mandatory;   /* F2, F3: part of the opcode; 0: none */
 	bool soft;
 };
 void look_at(struct piece *p, const uint8_t *bytes);
@@ -34,6 +35,7 @@ struct translation {
 	struct emitter e;
 	uint32_t eip, code; /* the block's first instruction; its place in the cache */
 	unsigned mode, insns, bytes, exits;
+	bool x87_checked, sse_checked; /* since the last fallback */
 	uint32_t indirect;  /* place of a displacement to an indirect jump; 0: none */
 	struct { uint32_t site, target; } exit[4];
 };
@@ -88,11 +90,16 @@ static inline void emit_lea(struct emitter *e, unsigned reg, const struct memory
 
 /* translate.c */
 bool find_memory(struct translation *t, const struct piece *p, struct memory *m);
+/* Emit the instruction with these registers and memory operand (NULL: rm is a register). */
+void emit_form(struct emitter *e, const struct piece *p, unsigned reg, unsigned rm, const struct memory *m);
+
+/* translate_fpu.c */
+bool emit_vector(struct translation *t, struct piece *p); /* false: a fallback */
 
 /* soft.c */
-typedef void form_fn(struct emitter *e, const struct piece *p, unsigned reg, unsigned rm, const struct memory *m,
-                     bool byte_rex);
-bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsigned bytes, form_fn *form);
+/* An access of `bytes` bytes. */
+bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsigned bytes, bool write);
+bool writes_memory(const struct piece *p); /* an integer instruction with a memory operand */
 
 enum { RING_GLOBAL = 2 };
 
