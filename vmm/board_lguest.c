@@ -291,6 +291,7 @@ static void mmio_write(void *user, um_gpa gpa, unsigned bytes, uint64_t value)
 		beyond_limit(vm, gpa);
 	else if (!virtio_pci_write(vm->lguest->pci, gpa, bytes, value))
 		log_absent(vm, true, gpa, bytes, value);
+	deadline_moved(vm);
 }
 
 static int ack_irq(void *user)
@@ -303,7 +304,9 @@ static enum cpu_trap trap(void *user, struct cpu *cpu, const struct cpu_event *e
 {
 	struct vm *vm = user;
 	vm->outside++;
-	return lguest_trap(vm->lguest->lg, cpu, event);
+	enum cpu_trap what = lguest_trap(vm->lguest->lg, cpu, event);
+	deadline_moved(vm);
+	return what;
 }
 
 static void connect_bus(struct vm *vm, struct cpu_config *config)

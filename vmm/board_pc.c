@@ -89,6 +89,7 @@ static void port_out(void *user, uint16_t port, unsigned bytes, uint32_t value)
 	/* A request ends the slice at once: the guest does not run on past its own power-off. */
 	if (machine_requested(vm->machine) != MACHINE_RUN)
 		cpu_kick(vm->cpu);
+	deadline_moved(vm);
 }
 
 static uint64_t mmio_read(void *user, um_gpa gpa, unsigned bytes)

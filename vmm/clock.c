@@ -19,6 +19,7 @@ uint64_t host_now(void)
  * itself sleeps for); what is missing is made up while the guest runs, CATCH_UP times as fast as it passes:
  * a guest that gets a fifth of a processor keeps up. */
 #define STEP_NS 1000000u
+#define DIRECT_STEP_NS 4000000u /* the direct engine is looked after less often (SLICE_MAX_NS in engine.c) */
 #define CATCH_UP 4u
 #define LAG_MAX_NS 10000000000u /* stopped for longer: that time is lost */
 
@@ -28,7 +29,8 @@ uint64_t vm_now(struct vm *vm)
 		return vm->now;
 	uint64_t host = host_now(), went = host - vm->host_seen;
 	uint64_t made_up = went * CATCH_UP, step = went + (vm->lag < made_up ? vm->lag : made_up);
-	uint64_t most = vm->sleep_end > vm->now + STEP_NS ? vm->sleep_end - vm->now : STEP_NS;
+	uint64_t usual = vm->engine == VM_ENGINE_DIRECT ? DIRECT_STEP_NS : STEP_NS;
+	uint64_t most = vm->sleep_end > vm->now + usual ? vm->sleep_end - vm->now : usual;
 	if (step > most)
 		step = most;
 	vm->lag += went - step;
@@ -37,6 +39,11 @@ uint64_t vm_now(struct vm *vm)
 	vm->host_seen = host;
 	vm->now += step;
 	return vm->now;
+}
+
+uint64_t host_ns_for(const struct vm *vm, uint64_t guest_ns)
+{
+	return vm->lag ? guest_ns / (1 + CATCH_UP) : guest_ns;
 }
 
 uint64_t read_tsc(void *user)

@@ -6,6 +6,7 @@
  *   clock.c     time, as the guest has it
  *   board_*.c   what is around the processor (board.h)
  *   network.c   waiting for the networks' file descriptors
+ *   engine.c    which engine runs the guest; what interrupts the direct one
  *   console.c   bytes between the serial port and two file descriptors
  *   log.c       -d: exceptions, decoded blocks, shadow events
  *   stuck.c     proof that a guest will never do anything again
@@ -15,7 +16,9 @@
 #ifndef VMM_INTERNAL_H
 #define VMM_INTERNAL_H
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "vmm/board.h"
 #include "record/record.h"
@@ -61,11 +64,20 @@ struct vm {
 	uint64_t ram_bytes;   /* guest-physical memory, with what devices share above RAM */
 	uint64_t mapped_bytes;
 	bool a20;
+	int ram_fd;           /* a memfd, when the direct engine may be wanted; -1: private memory */
 	void *um_memory;
 	size_t um_bytes;
 	struct um *um;
 	struct recorder *recorder;
 	struct cpu *cpu;
+	struct direct *direct;        /* NULL: engine_why says why */
+	enum vm_engine engine;        /* in use */
+	char engine_why[128];
+	sigset_t mask;                /* of the thread, before vm_run() */
+	timer_t timer;                /* while vm_run() runs, if there is a direct engine */
+	bool has_timer;
+	uint64_t armed;               /* the host's time when it expires; in the past: it is not armed */
+	atomic_int thread;            /* that vm_run() runs in, if there is a direct engine; 0: none */
 	struct machine *machine;      /* board_pc.c's */
 	struct lguest_board *lguest;  /* board_lguest.c's */
 	struct net_backend *net[VM_NETS_MAX];
@@ -91,9 +103,11 @@ struct vm {
 
 bool map_ram(struct vm *vm, struct guest_error *error);
 void unmap_ram(struct vm *vm);
+void empty_ram(struct vm *vm);
 bool make_slab(struct table_slab *slab, uint32_t count);
 void free_slab(struct table_slab *slab);
-extern const struct um_ops vm_um_ops, vm_um_ops_logged;
+/* [the log wants events][the hardware may be the direct engine] */
+extern const struct um_ops vm_um_ops[2][2];
 /* Guest-physical memory as the bus sees it: A20 applied, absent memory reads as ones. */
 uint64_t read_bus(struct vm *vm, um_gpa gpa, unsigned bytes);
 void write_bus(struct vm *vm, um_gpa gpa, unsigned bytes, uint64_t value);
@@ -105,6 +119,25 @@ void ram_replaced(struct vm *vm);
 
 uint64_t host_now(void);
 uint64_t read_tsc(void *vm); /* what RDTSC returns: TSC_HZ a second */
+
+/* The host's ns, about, until the guest's clock has gone on by so many. */
+uint64_t host_ns_for(const struct vm *vm, uint64_t guest_ns);
+
+/* ---- engine.c ------------------------------------------------------------------------------- */
+
+/* Is RAM to be something that the direct engine can map?  The reason if not goes to engine_why. */
+bool wants_direct(struct vm *vm);
+/* The direct engine, if it is wanted.  false: it is demanded, and cannot be. */
+bool make_engine(struct vm *vm, struct guest_error *error);
+void free_engine(struct vm *vm);
+/* vm_run() begins and ends. */
+void enter_engine(struct vm *vm);
+void leave_engine(struct vm *vm);
+enum cpu_exit run_engine(struct vm *vm, uint64_t budget, bool waiting);
+void rest_engine(struct vm *vm);        /* about to sleep */
+void interrupt_engine(struct vm *vm);   /* after cpu_kick(): from any thread, any signal handler */
+/* The board has work earlier than it had: a timer was set by the guest. */
+void deadline_moved(struct vm *vm);
 
 /* ---- network.c ------------------------------------------------------------------------------ */
 

@@ -2,7 +2,7 @@
 /*
  * vmm/memory.c - guest memory, and the callbacks by which the shadow core reaches it.
  *
- *   1. RAM             map_ram, unmap_ram
+ *   1. RAM             map_ram, unmap_ram, empty_ram
  *   2. Table memory    a slab with a hard bound; pages come from the host at first touch
  *   3. The A20 gate    masked_gpa, set_a20
  *   4. The bus         read_bus, write_bus, vm_read_physical, vm_write_physical
@@ -13,6 +13,7 @@
  * access to the upper one takes the slow way over the bus, where the address is masked and the core hears
  * of the write.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,10 +23,32 @@
 
 /* ---- 1. RAM --------------------------------------------------------------------------------- */
 
+static void close_ram(struct vm *vm)
+{
+	if (vm->ram_fd >= 0)
+		close(vm->ram_fd);
+	vm->ram_fd = -1;
+}
+
 static bool say(struct guest_error *error, const char *text, unsigned long long a, unsigned long long b)
 {
 	snprintf(error->text, sizeof error->text, text, a, b);
 	return false;
+}
+
+/* Memory that can be mapped a second time, where the guest's addresses lead to it. */
+static void *map_shared(struct vm *vm, uint64_t bytes)
+{
+	void *ram = MAP_FAILED;
+	vm->ram_fd = memfd_create("umbra-ram", MFD_CLOEXEC);
+	if (vm->ram_fd >= 0 && ftruncate(vm->ram_fd, (off_t)bytes) == 0)
+		ram = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, vm->ram_fd, 0);
+	if (ram == MAP_FAILED) {
+		snprintf(vm->engine_why, sizeof vm->engine_why, "the direct engine: no shared memory: %s",
+		         strerror(errno));
+		close_ram(vm);
+	}
+	return ram;
 }
 
 bool map_ram(struct vm *vm, struct guest_error *error)
@@ -39,8 +62,12 @@ bool map_ram(struct vm *vm, struct guest_error *error)
 		return say(error, "memory size %llu MiB is more than this host has (%llu MiB)",
 		           (unsigned long long)bytes >> 20,
 		           ((unsigned long long)pages * (unsigned long long)page) >> 20);
-	void *ram = mmap(NULL, all, PROT_READ | PROT_WRITE,
-	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *ram = MAP_FAILED;
+	if (wants_direct(vm))
+		ram = map_shared(vm, all);
+	if (ram == MAP_FAILED)
+		ram = mmap(NULL, all, PROT_READ | PROT_WRITE,
+		           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ram == MAP_FAILED)
 		return say(error, "the host has no %llu MiB of memory for the guest",
 		           (unsigned long long)bytes >> 20, 0);
@@ -56,6 +83,15 @@ void unmap_ram(struct vm *vm)
 	if (vm->ram)
 		munmap(vm->ram, vm->mapped_bytes);
 	vm->ram = NULL;
+	close_ram(vm);
+}
+
+/* As it was at first: zero, and the host's again. */
+void empty_ram(struct vm *vm)
+{
+	bool shared = vm->ram_fd >= 0;
+	if (madvise(vm->ram, vm->mapped_bytes, shared ? MADV_REMOVE : MADV_DONTNEED) != 0)
+		memset(vm->ram, 0, vm->mapped_bytes);
 }
 
 /* ---- 2. Table memory ------------------------------------------------------------------------ */
@@ -228,7 +264,7 @@ static bool update_entry(void *user, um_gpa gpa, unsigned bytes, uint64_t old, u
 static enum um_grant get_page(void *user, um_gfn gfn, bool write, um_hfn *hfn)
 {
 	struct vm *vm = user;
-	(void)write; /* private memory: the page behind it is always the real one */
+	(void)write; /* memory of our own: the page behind it is always the real one */
 	if (gfn >= vm->ram_bytes >> UM_PAGE_SHIFT)
 		return vm->board->grant(vm, gfn);
 	if (!vm->a20 && (gfn & (A20_BIT >> 12)))
@@ -243,6 +279,8 @@ static void put_page(void *user, um_gfn gfn, um_hfn hfn, bool dirty)
 	(void)user, (void)gfn, (void)hfn, (void)dirty;
 }
 
+/* The three for the portable engine's TLB, which knows one root.  The direct engine keeps many: invalidate_root() tells
+ * it all, and exactly. */
 static void invalidate(void *user, um_gva first, um_gva last)
 {
 	struct vm *vm = user;
@@ -264,6 +302,25 @@ static void invalidate_nonglobal(void *user)
 		cpu_invalidate_nonglobal(vm->cpu);
 }
 
+static void invalidate_root(void *user, uint32_t root, um_gva first, um_gva last)
+{
+	struct vm *vm = user;
+	if (vm->direct)
+		direct_invalidate_root(vm->direct, root, first, last);
+}
+
+/* The portable engine's TLB knows one root. */
+static void root_switched(void *user, uint32_t root)
+{
+	struct vm *vm = user;
+	if (vm->cpu && (um_mode(vm->um) & UM_MODE_PGE))
+		cpu_invalidate_nonglobal(vm->cpu);
+	else if (vm->cpu)
+		cpu_invalidate_all(vm->cpu);
+	if (vm->direct)
+		direct_root_switched(vm->direct, root);
+}
+
 static void event(void *user, const struct um_event *what)
 {
 	log_event(user, what);
@@ -275,5 +332,9 @@ static void event(void *user, const struct um_event *what)
 	.invalidate = invalidate, .invalidate_all = invalidate_all,                           \
 	.invalidate_nonglobal = invalidate_nonglobal
 
-const struct um_ops vm_um_ops = { COMMON_OPS };
-const struct um_ops vm_um_ops_logged = { COMMON_OPS, .event = event };
+#define TAGGED_OPS .invalidate_root = invalidate_root, .root_switched = root_switched
+
+const struct um_ops vm_um_ops[2][2] = {
+	{ { COMMON_OPS }, { COMMON_OPS, TAGGED_OPS } },
+	{ { COMMON_OPS, .event = event }, { COMMON_OPS, .event = event, TAGGED_OPS } },
+};

@@ -58,6 +58,7 @@ static bool sleep_until(struct vm *vm, uint64_t deadline)
 	count += network_fill(vm, wait + count, NETWORK_FDS, &net_ms);
 	if ((uint64_t)net_ms * 1000000u < ns)
 		ns = (uint64_t)net_ms * 1000000u;
+	rest_engine(vm);
 	vm->sleep_end = now + ns;
 	struct timespec timeout = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
 	int ready = ppoll(wait, count, &timeout, NULL);
@@ -258,10 +259,11 @@ static bool handle_exit(struct vm *vm, struct pace *pace, enum cpu_exit exit)
 static bool run_slice(struct vm *vm, struct pace *pace, uint64_t now)
 {
 	bool waiting = vm->board->is_waiting && vm->board->is_waiting(vm);
-	enum cpu_exit exit = cpu_run(vm->cpu, waiting ? SLICE_MIN : pace->budget);
+	bool direct = vm->engine == VM_ENGINE_DIRECT;
+	enum cpu_exit exit = run_engine(vm, waiting ? SLICE_MIN : pace->budget, waiting);
 	uint64_t then = vm_now(vm);
-	if (exit == CPU_EXIT_BUDGET) {
-		if (!waiting)
+	if (exit == CPU_EXIT_BUDGET || (direct && exit == CPU_EXIT_KICKED)) {
+		if (!waiting && !direct)
 			pace->budget = next_budget(pace->budget, then - now);
 		if (then >= pace->next_look) {
 			pace->next_look = then + LOOK_NS;
@@ -278,6 +280,7 @@ enum vm_end vm_run(struct vm *vm)
 {
 	struct pace pace = { .budget = SLICE_MIN };
 	vm->words[0] = 0;
+	enter_engine(vm);
 	for (;;) {
 		uint64_t now = vm_now(vm);
 		if (look_around(vm, &pace, now))
@@ -287,6 +290,7 @@ enum vm_end vm_run(struct vm *vm)
 		else if (run_slice(vm, &pace, now))
 			break;
 	}
+	leave_engine(vm);
 	/* The last lines are wanted; a reader that does not read is not waited for long. */
 	for (;;) {
 		vm->board->flush(vm);
@@ -308,6 +312,7 @@ void vm_kick(struct vm *vm)
 	int saved = errno;
 	atomic_store_explicit(&vm->kicked, true, memory_order_relaxed);
 	cpu_kick(vm->cpu);
+	interrupt_engine(vm);
 	if (write(vm->wake, &one, sizeof one) < 0)
 		errno = saved; /* the counter is full: it wakes anyway */
 	errno = saved;

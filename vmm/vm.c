@@ -2,7 +2,7 @@
 /*
  * vmm/vm.c - the life of a virtual machine.
  *
- *   1. Making      vm_new: memory, devices, shadow, processor, guest, in this order
+ *   1. Making      vm_new: memory, devices, shadow, processor, engine, guest, in this order
  *   2. Resetting   reset_vm
  *   3. Freeing     vm_free, of a half-made machine too
  *   4. Looking     accessors
@@ -30,7 +30,7 @@ static bool make_shadow(struct vm *vm, struct guest_error *error)
 	const struct vm_config *c = &vm->config;
 	bool logged = c->log && (c->log_mask & VM_LOG_SHADOW);
 	struct um_config config = {
-		.ops = logged ? &vm_um_ops_logged : &vm_um_ops,
+		.ops = &vm_um_ops[logged][vm->ram_fd >= 0],
 		.user = vm,
 		.format = &um_format_i386,
 		.learn = UM_LEARN_TRACKED,
@@ -73,7 +73,7 @@ static bool make_parts(struct vm *vm, struct guest_error *error)
 	vm->cpu = cpu_new(&cpu);
 	if (!vm->cpu)
 		return fail(error, "the host has no memory for the processor");
-	return !vm->board->join || vm->board->join(vm, error);
+	return make_engine(vm, error) && (!vm->board->join || vm->board->join(vm, error));
 }
 
 struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
@@ -87,6 +87,8 @@ struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
 	vm->config = *config;
 	vm->board = boards[config->board];
 	vm->console.fd.in = vm->console.fd.out = -1;
+	vm->ram_fd = -1;
+	atomic_init(&vm->thread, 0);
 	vm->host_seen = host_now();
 	vm->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	atomic_init(&vm->kicked, false);
@@ -107,8 +109,7 @@ struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
 bool reset_vm(struct vm *vm, struct guest_error *error)
 {
 	vm->board->reset(vm);
-	/* Memory as it was at first: zero, and the host's again. */
-	madvise(vm->ram, vm->mapped_bytes, MADV_DONTNEED);
+	empty_ram(vm);
 	ram_replaced(vm);
 	vm->quiet_since = 0;
 	return vm->board->load(vm, error);
@@ -122,6 +123,7 @@ void vm_free(struct vm *vm)
 		return;
 	close_console(&vm->console);
 	/* The core calls back while it is taken down; the processor need not hear of it any more. */
+	free_engine(vm);
 	if (vm->cpu)
 		cpu_free(vm->cpu);
 	vm->cpu = NULL;

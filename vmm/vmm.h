@@ -15,6 +15,7 @@
 
 #include <umbra/shadow.h>
 #include "cpu/cpu.h"
+#include "direct/direct.h"
 #include "guest/guest.h"
 #include "guest/lguest/lguest.h"
 #include "machine/machine.h"
@@ -30,6 +31,9 @@ struct vm_console {
 };
 
 enum vm_board { VM_PC, VM_LGUEST };
+
+/* What executes the guest: cpu/, or direct/.  AUTO: direct where this host can. */
+enum vm_engine { VM_ENGINE_PORTABLE, VM_ENGINE_DIRECT, VM_ENGINE_AUTO };
 
 #define VM_DRIVES_MAX 8u
 #define VM_NETS_MAX 4u
@@ -50,6 +54,9 @@ struct vm_config {
 	uint32_t um_options;          /* enum um_opt */
 	uint32_t cpu_options;         /* enum cpu_opt */
 	uint32_t vm_options;          /* enum vm_opt */
+	enum vm_engine engine;
+	uint32_t direct_options;      /* enum direct_opt */
+	uint32_t direct_worlds, direct_mappings; /* most address spaces and mappings of it; 0: the defaults */
 	uint32_t max_tables, max_roots, prefetch; /* 0: the defaults */
 	uint16_t debug_exit_port;
 	bool no_reboot;               /* a guest's reset ends the run */
@@ -85,7 +92,9 @@ enum vm_end {
 /* NULL: error->text says why (bad size, no memory, bad image...). */
 struct vm *vm_new(const struct vm_config *config, struct guest_error *error);
 void vm_free(struct vm *vm);
-/* Run until the machine ends; sleeps while the guest is idle. */
+/* Run until the machine ends; sleeps while the guest is idle.  A vm that has the direct engine uses the signal
+ * SIGRTMIN+3 in the thread that runs it, and leaves its handler installed.  A handler of yours for another signal
+ * must have SA_ONSTACK then (guest code has no stack of the host's), and does best to block all signals. */
 enum vm_end vm_run(struct vm *vm);
 /* Leave vm_run() with VM_KICKED soon.  Async-signal-safe. */
 void vm_kick(struct vm *vm);
@@ -101,6 +110,14 @@ uint32_t vm_exit_code(const struct vm *vm);
 const char *vm_last_words(struct vm *vm);
 uint64_t vm_now(struct vm *vm); /* the guest's clock: ns since its start, without pauses */
 void vm_console_flush(struct vm *vm); /* the guest's waiting output, before somebody else writes there */
+
+/* The engine in use, PORTABLE or DIRECT. */
+enum vm_engine vm_get_engine(const struct vm *vm);
+/* Why this vm has no direct engine, one line; NULL: it has. */
+const char *vm_engine_reason(const struct vm *vm);
+/* The other engine from the next instruction on; when vm_pause() may be called.  false: vm_engine_reason(). */
+bool vm_set_engine(struct vm *vm, enum vm_engine engine);
+struct direct *vm_direct(struct vm *vm);   /* NULL: vm_engine_reason() */
 
 struct cpu *vm_cpu(struct vm *vm);
 struct um *vm_shadow(struct vm *vm);
