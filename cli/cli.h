@@ -67,7 +67,9 @@ struct run_options {
 	const char *net[VM_NETS_MAX];
 	unsigned nets;
 	uint32_t tables, roots, prefetch;
-	uint32_t um_options, cpu_options, vm_options;
+	enum vm_engine engine;
+	uint32_t um_options, cpu_options, vm_options, direct_options;
+	uint32_t worlds, mappings; /* the direct engine's */
 	unsigned watchdog_seconds;
 	bool help;
 };
@@ -103,6 +105,8 @@ int run_verb(int argc, char **argv);
 void open_terminal(struct vm *vm, int in, bool raw_signals);
 void restore_terminal(void);
 void close_terminal(void); /* ... and the vm is about to go */
+/* Put the terminal back on a crash.  Before there is a vm: its engine passes on the signals that are not its own. */
+void catch_crashes(void);
 /* The signal that asked us to leave, or 0. */
 int pending_signal(void);
 
@@ -140,7 +144,8 @@ struct figure {
 	const char *name; /* the JSON key; with spaces for people */
 	uint64_t value;
 };
-#define FIGURES 64u
+#define FIGURES 96u
+#define FIGURES_TEXT 8192u /* of them all, as text */
 
 /* What the core counts, from `f` on; how many. */
 unsigned collect_shadow(const struct um_stats *s, struct figure *f);

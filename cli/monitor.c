@@ -5,7 +5,7 @@
  *   1. Saying           sayf
  *   2. info             registers, mem, shadow, irq
  *   3. x, xp            memory by linear and by guest-physical address
- *   4. stop, cont, quit
+ *   4. stop, cont, engine, quit
  *   5. The table        help, run_monitor_line
  */
 #include <inttypes.h>
@@ -53,7 +53,7 @@ static void info_registers(struct escape *e)
 
 static void info_shadow(struct escape *e)
 {
-	char text[4096];
+	char text[FIGURES_TEXT];
 	describe_stats(e->vm, text, sizeof text);
 	say_lines(e, text);
 }
@@ -270,7 +270,7 @@ static void dump(struct escape *e, char *format, char *address, bool physical)
 		dump_words(&d);
 }
 
-/* ---- 4. stop, cont, quit -------------------------------------------------------------------- */
+/* ---- 4. stop, cont, engine, quit ------------------------------------------------------------ */
 
 static void command_info(struct escape *e, char *suffix, char *rest)
 {
@@ -300,6 +300,22 @@ static void command_cont(struct escape *e, char *suffix, char *rest)
 	vm_pause(e->vm, false);
 }
 
+static void command_engine(struct escape *e, char *suffix, char *rest)
+{
+	bool direct = strcmp(rest, "direct") == 0;
+	(void)suffix;
+	if (*rest && !direct && strcmp(rest, "portable") != 0) {
+		say(e, "engine, engine direct or engine portable\r\n");
+		return;
+	}
+	if (*rest && !vm_set_engine(e->vm, direct ? VM_ENGINE_DIRECT : VM_ENGINE_PORTABLE)) {
+		sayf(e, "%s\r\n", vm_engine_reason(e->vm));
+		return;
+	}
+	sayf(e, "the %s engine runs the guest\r\n",
+	     vm_get_engine(e->vm) == VM_ENGINE_DIRECT ? "direct" : "portable");
+}
+
 static void command_quit(struct escape *e, char *suffix, char *rest)
 {
 	(void)suffix, (void)rest;
@@ -324,6 +340,7 @@ static const struct {
 	{ "stop", command_stop, "", "stop the guest and its clocks" },
 	{ "cont", command_cont, "", "go on" },
 	{ "c", command_cont, "", "go on" },
+	{ "engine", command_engine, " direct|portable", "which engine runs the guest; another one" },
 	{ "quit", command_quit, "", "leave" },
 	{ "q", command_quit, "", "leave" },
 };

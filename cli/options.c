@@ -15,6 +15,8 @@
 
 #include "cli/cli.h"
 
+#define ENGINE_DEFAULT VM_ENGINE_PORTABLE
+
 /* ---- 1. Refusing, numbers ------------------------------------------------------------------- */
 
 bool refuse_option(struct parse *p, const char *format, ...)
@@ -80,34 +82,39 @@ static bool set_memory(struct parse *p, const char *text)
 
 struct name {
 	const char *name;
-	uint32_t um, cpu, vm; /* bits; for -d: the log's in um */
+	uint32_t um, cpu, vm, direct; /* bits; for -d: the log's in um */
 	const char *help;
 };
 
 static const struct name log_names[] = {
-	{ "int", VM_LOG_INT, 0, 0, "exceptions and interrupts as they are delivered" },
-	{ "in_asm", VM_LOG_IN_ASM, 0, 0, "guest code as it is decoded" },
-	{ "shadow", VM_LOG_SHADOW, 0, 0, "fills, flushes, switches... of the shadow tables" },
-	{ "unimp", VM_LOG_UNIMP, 0, 0, "accesses to memory that is not there" },
+	{ "int", VM_LOG_INT, 0, 0, 0, "exceptions and interrupts as they are delivered" },
+	{ "in_asm", VM_LOG_IN_ASM, 0, 0, 0, "guest code as it is decoded" },
+	{ "shadow", VM_LOG_SHADOW, 0, 0, 0, "fills, flushes, switches... of the shadow tables" },
+	{ "unimp", VM_LOG_UNIMP, 0, 0, 0, "accesses to memory that is not there" },
 };
 
 static const struct name opt_names[] = {
-	{ "all", UM_OPT_ALL, CPU_OPT_ALL, VM_OPT_ALL, "every one" },
-	{ "none", 0, 0, 0, "none of them" },
-	{ "prefetch", UM_OPT_PREFETCH, 0, 0, "fill the neighbours of a shadow entry" },
-	{ "unsync", UM_OPT_UNSYNC, 0, 0, "leave busy leaf tables writable until the next flush" },
-	{ "share", UM_OPT_SHARE, 0, 0, "share shadow tables between address spaces" },
-	{ "install-ahead", UM_OPT_INSTALL_AHEAD, 0, 0, "build an entry when the guest writes its own" },
-	{ "lazy-flush", UM_OPT_LAZY_FLUSH, 0, 0, "flush by generation" },
-	{ "revalidate", UM_OPT_REVALIDATE, 0, 0, "told: compare tables at a switch, not at the next faults" },
-	{ "blocks", 0, CPU_OPT_BLOCKS, 0, "keep decoded code" },
-	{ "chain", 0, CPU_OPT_CHAIN, 0, "go from block to block without a look-up" },
-	{ "fuse", 0, CPU_OPT_FUSE, 0, "join compare and branch, drop what does nothing" },
-	{ "tlb", 0, CPU_OPT_TLB, 0, "keep translations" },
-	{ "strings", 0, CPU_OPT_STRINGS, 0, "string instructions by the page" },
-	{ "flat", 0, CPU_OPT_FLAT, 0, "skip limit checks in flat segments" },
-	{ "warm", 0, CPU_OPT_WARM, 0, "prefetch what waking from a halt takes" },
-	{ "slack", 0, 0, VM_OPT_SLACK, "wake a guest that only ticks some milliseconds late" },
+	{ "all", UM_OPT_ALL, CPU_OPT_ALL, VM_OPT_ALL, DIRECT_OPT_ALL, "every one" },
+	{ "none", 0, 0, 0, 0, "none of them" },
+	{ "prefetch", UM_OPT_PREFETCH, 0, 0, 0, "fill the neighbours of a shadow entry" },
+	{ "unsync", UM_OPT_UNSYNC, 0, 0, 0, "leave busy leaf tables writable until the next flush" },
+	{ "share", UM_OPT_SHARE, 0, 0, 0, "share shadow tables between address spaces" },
+	{ "install-ahead", UM_OPT_INSTALL_AHEAD, 0, 0, 0, "build an entry when the guest writes its own" },
+	{ "lazy-flush", UM_OPT_LAZY_FLUSH, 0, 0, 0, "flush by generation" },
+	{ "revalidate", UM_OPT_REVALIDATE, 0, 0, 0, "told: compare tables at a switch, not at the next faults" },
+	{ "blocks", 0, CPU_OPT_BLOCKS, 0, 0, "keep decoded code" },
+	{ "chain", 0, CPU_OPT_CHAIN, 0, 0, "go from block to block without a look-up" },
+	{ "fuse", 0, CPU_OPT_FUSE, 0, 0, "join compare and branch, drop what does nothing" },
+	{ "tlb", 0, CPU_OPT_TLB, 0, 0, "keep translations" },
+	{ "strings", 0, CPU_OPT_STRINGS, 0, 0, "string instructions by the page" },
+	{ "flat", 0, CPU_OPT_FLAT, 0, 0, "skip limit checks in flat segments" },
+	{ "warm", 0, CPU_OPT_WARM, 0, 0, "prefetch what waking from a halt takes" },
+	{ "slack", 0, 0, VM_OPT_SLACK, 0, "wake a guest that only ticks some milliseconds late" },
+	{ "link", 0, 0, 0, DIRECT_OPT_LINK, "direct: go from translation to translation without a look-up" },
+	{ "returns", 0, 0, 0, DIRECT_OPT_RETURNS, "direct: predict returns" },
+	{ "soft", 0, 0, 0, DIRECT_OPT_SOFT, "direct: look a page up where accesses often fault" },
+	{ "runs", 0, 0, 0, DIRECT_OPT_RUNS, "direct: map the run of pages around a page" },
+	{ "inline", 0, 0, 0, DIRECT_OPT_INLINE, "direct: sensitive instructions as code" },
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -128,6 +135,7 @@ static bool parse_names(struct parse *p, const char *option, const char *list, c
 		sum->um |= names[k].um;
 		sum->cpu |= names[k].cpu;
 		sum->vm |= names[k].vm;
+		sum->direct |= names[k].direct;
 		at += length;
 		if (!*at)
 			return true;
@@ -151,6 +159,7 @@ static bool set_opt(struct parse *p, const char *list)
 	p->o->um_options = sum.um;
 	p->o->cpu_options = sum.cpu;
 	p->o->vm_options = sum.vm;
+	p->o->direct_options = sum.direct;
 	return true;
 }
 
@@ -162,6 +171,7 @@ static bool clear_opt(struct parse *p, const char *list)
 	p->o->um_options &= ~sum.um;
 	p->o->cpu_options &= ~sum.cpu;
 	p->o->vm_options &= ~sum.vm;
+	p->o->direct_options &= ~sum.direct;
 	return true;
 }
 
@@ -332,6 +342,28 @@ static bool set_prefetch(struct parse *p, const char *value)
 	return true;
 }
 
+static bool set_engine(struct parse *p, const char *value)
+{
+	static const char *const names[] = { [VM_ENGINE_PORTABLE] = "portable", [VM_ENGINE_DIRECT] = "direct",
+		                             [VM_ENGINE_AUTO] = "auto" };
+	for (unsigned k = 0; k < COUNT(names); k++)
+		if (strcmp(value, names[k]) == 0) {
+			p->o->engine = (enum vm_engine)k;
+			return true;
+		}
+	return refuse_option(p, "-engine %.60s: portable, direct or auto", value);
+}
+
+static bool set_worlds(struct parse *p, const char *value)
+{
+	return parse_count(p, "-direct-worlds", value, 2, 1024, &p->o->worlds);
+}
+
+static bool set_mappings(struct parse *p, const char *value)
+{
+	return parse_count(p, "-direct-mappings", value, 256, 1u << 24, &p->o->mappings);
+}
+
 static bool set_watchdog(struct parse *p, const char *value)
 {
 	uint32_t seconds = 0;
@@ -361,6 +393,7 @@ static const struct option {
 	{ "initrd", NULL, VALUE, set_initrd, "FILE", "initial ramdisk; for multiboot: \"FILE ARGS,FILE ARGS\"" },
 	{ "append", NULL, VALUE, set_append, "TEXT", "the kernel's command line (Linux: its console)" },
 	{ "module", NULL, VALUE, add_module, "\"FILE ARGS\"", "a multiboot module; may be repeated" },
+	{ "engine", NULL, VALUE, set_engine, "NAME", "what executes the guest: portable, direct or auto" },
 	{ "m", NULL, VALUE, set_memory, "SIZE[K|M|G]", "memory, MiB unless said otherwise (256)" },
 	{ "serial", NULL, VALUE, set_serial, "WHERE", "the console: mon:stdio, stdio, null, file:PATH" },
 	{ "monitor", NULL, VALUE, set_monitor, "none|stdio", "a monitor alone on the terminal" },
@@ -384,6 +417,8 @@ static const struct option {
 	{ "tables", "budget", VALUE, set_tables, "N", "most shadow tables, 20 KiB each (1024)" },
 	{ "roots", NULL, VALUE, set_roots, "N", "address spaces kept shadowed (64)" },
 	{ "prefetch", NULL, VALUE, set_prefetch, "N", "entries filled around a demanded one (8)" },
+	{ "direct-worlds", NULL, VALUE, set_worlds, "N", "direct: address spaces kept mapped" },
+	{ "direct-mappings", NULL, VALUE, set_mappings, "N", "direct: most mappings of the host's" },
 	{ "opt", NULL, VALUE, set_opt, "LIST", "just these optimisations, below" },
 	{ "no-opt", NULL, VALUE, clear_opt, "LIST", "all but these" },
 	{ "packed", NULL, NOTHING, set_packed, NULL, "let a Linux kernel unpack itself in the guest" },
@@ -475,7 +510,8 @@ bool parse_run_options(int argc, char **argv, struct run_options *o, struct gues
 {
 	struct parse p = { .o = o, .error = error };
 	*o = (struct run_options){ .ram_bytes = 256u << 20, .um_options = UM_OPT_ALL,
-		                   .cpu_options = CPU_OPT_ALL, .vm_options = VM_OPT_ALL };
+		                   .cpu_options = CPU_OPT_ALL, .vm_options = VM_OPT_ALL,
+		                   .direct_options = DIRECT_OPT_ALL, .engine = ENGINE_DEFAULT };
 	error->text[0] = 0;
 	for (int k = 1; k < argc; k++) {
 		bool fine = argv[k][0] == '-' && argv[k][1] ? parse_option(&p, argc, argv, &k)

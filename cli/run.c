@@ -186,6 +186,10 @@ static bool prepare(struct run *r, struct guest_error *error)
 	r->config.um_options = o->um_options;
 	r->config.cpu_options = o->cpu_options;
 	r->config.vm_options = o->vm_options;
+	r->config.engine = o->engine;
+	r->config.direct_options = o->direct_options;
+	r->config.direct_worlds = o->worlds;
+	r->config.direct_mappings = o->mappings;
 	r->config.max_tables = o->tables;
 	r->config.max_roots = o->roots;
 	r->config.prefetch = o->prefetch;
@@ -272,6 +276,8 @@ static const char *blame(struct vm *vm, enum vm_end end)
 static int run_to_end(struct run *r, struct vm *vm)
 {
 	r->escape.vm = vm;
+	if (r->o.engine == VM_ENGINE_AUTO && vm_engine_reason(vm))
+		fprintf(stderr, "umbra: -engine portable: %s\n", vm_engine_reason(vm));
 	open_terminal(vm, r->config.console.in, r->o.serial != SERIAL_STDIO);
 	if (r->o.monitor_stdio)
 		open_monitor(&r->escape);
@@ -309,6 +315,7 @@ int run_verb(int argc, char **argv)
 		free(r);
 		return STATUS_OK;
 	}
+	catch_crashes();
 	struct vm *vm = prepare(r, &error) ? vm_new(&r->config, &error) : NULL;
 	if (vm)
 		status = run_to_end(r, vm);

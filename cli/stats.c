@@ -6,6 +6,7 @@
  *   2. Printing      as text, as JSON
  *   3. Hypercalls    a paravirtual guest's, by number
  */
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +14,11 @@
 #include "cli/cli.h"
 
 /* ---- 1. Collecting -------------------------------------------------------------------------- */
+
+enum {
+	FALLBACKS = sizeof(((struct direct_stats *)0)->fallback) / sizeof(((struct direct_stats *)0)->fallback[0]),
+	NAME_BYTES = 40,
+};
 
 unsigned collect_shadow(const struct um_stats *s, struct figure *f)
 {
@@ -44,7 +50,38 @@ unsigned collect_shadow(const struct um_stats *s, struct figure *f)
 	return n;
 }
 
-static unsigned collect(struct vm *vm, struct figure f[FIGURES])
+/* The names of the last ones are put together in `names`. */
+static unsigned collect_direct(const struct direct *d, struct figure *f, char names[FALLBACKS][NAME_BYTES])
+{
+	struct direct_stats s;
+	unsigned n = 0;
+	direct_get_stats(d, &s);
+	f[n++] = (struct figure){ "direct_blocks", s.blocks };
+	f[n++] = (struct figure){ "direct_block_bytes", s.block_bytes };
+	f[n++] = (struct figure){ "direct_host_bytes", s.host_bytes };
+	f[n++] = (struct figure){ "direct_linked", s.linked };
+	f[n++] = (struct figure){ "direct_cache_flushes", s.cache_flushes };
+	f[n++] = (struct figure){ "direct_code_writes", s.code_writes };
+	f[n++] = (struct figure){ "direct_faults", s.faults };
+	f[n++] = (struct figure){ "direct_fills", s.fills };
+	f[n++] = (struct figure){ "direct_filled_pages", s.filled_pages };
+	f[n++] = (struct figure){ "direct_drops", s.drops };
+	f[n++] = (struct figure){ "direct_softened", s.softened };
+	f[n++] = (struct figure){ "direct_lookups", s.lookups };
+	f[n++] = (struct figure){ "direct_exits", s.exits };
+	f[n++] = (struct figure){ "direct_worlds_made", s.worlds_made };
+	f[n++] = (struct figure){ "direct_worlds_evicted", s.worlds_evicted };
+	f[n++] = (struct figure){ "direct_mappings", s.mappings };
+	f[n++] = (struct figure){ "direct_mappings_peak", s.mappings_peak };
+	f[n++] = (struct figure){ "by_portable", s.by_portable };
+	for (unsigned k = 0; k < FALLBACKS && s.fallback[k].name; k++) {
+		snprintf(names[k], NAME_BYTES, "by_portable_%s", s.fallback[k].name);
+		f[n++] = (struct figure){ names[k], s.fallback[k].count };
+	}
+	return n;
+}
+
+static unsigned collect(struct vm *vm, struct figure f[FIGURES], char names[FALLBACKS][NAME_BYTES])
 {
 	struct um_stats s;
 	struct rusage usage;
@@ -55,11 +92,16 @@ static unsigned collect(struct vm *vm, struct figure f[FIGURES])
 	uint64_t busy = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
 	                (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 	n += collect_shadow(&s, f);
+	if (vm_direct(vm))
+		n += collect_direct(vm_direct(vm), f + n, names);
 	f[n++] = (struct figure){ "process_kib_peak", (uint64_t)usage.ru_maxrss };
-	f[n++] = (struct figure){ "instructions", instructions };
 	f[n++] = (struct figure){ "milliseconds", ns / 1000000 };
 	f[n++] = (struct figure){ "cpu_milliseconds", busy / 1000 };
-	f[n++] = (struct figure){ "mips", busy ? instructions / busy : 0 };
+	/* The direct engine does not count them. */
+	if (!vm_direct(vm)) {
+		f[n++] = (struct figure){ "instructions", instructions };
+		f[n++] = (struct figure){ "mips", busy ? instructions / busy : 0 };
+	}
 	return n;
 }
 
@@ -69,17 +111,17 @@ static size_t format_figures(const struct figure *f, unsigned count, bool json, 
 {
 	size_t used = 0;
 	for (unsigned k = 0; k < count && used < bytes; k++) {
+		char name[NAME_BYTES];
 		int more;
-		if (json) {
-			more = snprintf(buf + used, bytes - used, "%s\"%s\":%" PRIu64, k ? "," : "{",
-			                f[k].name, f[k].value);
-		} else {
-			char name[32];
-			snprintf(name, sizeof name, "%s", f[k].name);
-			for (char *at = name; (at = strchr(at, '_'));)
-				*at = ' ';
-			more = snprintf(buf + used, bytes - used, "%-20s %14" PRIu64 "\n", name, f[k].value);
-		}
+		snprintf(name, sizeof name, "%s", f[k].name);
+		for (char *at = name; *at; at++)
+			if (!isalnum((unsigned char)*at))
+				*at = json ? '_' : ' ';
+		if (json)
+			more = snprintf(buf + used, bytes - used, "%s\"%s\":%" PRIu64, k ? "," : "{", name,
+			                f[k].value);
+		else
+			more = snprintf(buf + used, bytes - used, "%-29s %14" PRIu64 "\n", name, f[k].value);
 		used += (size_t)(more > 0 ? more : 0);
 	}
 	if (json && used < bytes)
@@ -90,13 +132,14 @@ static size_t format_figures(const struct figure *f, unsigned count, bool json, 
 size_t describe_stats(struct vm *vm, char *buf, size_t bytes)
 {
 	struct figure f[FIGURES];
-	unsigned count = collect(vm, f);
+	char names[FALLBACKS][NAME_BYTES];
+	unsigned count = collect(vm, f, names);
 	return format_figures(f, count, false, buf, bytes);
 }
 
 void print_figures(const struct figure *f, unsigned count, enum stats how, FILE *to)
 {
-	char text[4096];
+	char text[FIGURES_TEXT];
 	if (how == STATS_NONE)
 		return;
 	format_figures(f, count, how == STATS_JSON, text, sizeof text);
@@ -106,7 +149,8 @@ void print_figures(const struct figure *f, unsigned count, enum stats how, FILE 
 void print_stats(struct vm *vm, enum stats how, FILE *to)
 {
 	struct figure f[FIGURES];
-	unsigned count = collect(vm, f);
+	char names[FALLBACKS][NAME_BYTES];
+	unsigned count = collect(vm, f, names);
 	print_figures(f, count, how, to);
 }
 

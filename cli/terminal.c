@@ -97,26 +97,31 @@ static void handle(int signal_number, void (*handler)(int), bool even_if_handled
 	struct sigaction old, action;
 	memset(&action, 0, sizeof action);
 	action.sa_handler = handler;
-	action.sa_flags = SA_RESTART;
-	sigemptyset(&action.sa_mask);
+	/* The direct engine's guest has no stack for us; and what vm_kick() sends is to find the guest, not us. */
+	action.sa_flags = SA_RESTART | SA_ONSTACK;
+	sigfillset(&action.sa_mask);
 	/* What our parent told us to ignore (nohup) stays ignored. */
 	if (sigaction(signal_number, NULL, &old) == 0 && old.sa_handler != SIG_IGN &&
 	    (even_if_handled || old.sa_handler == SIG_DFL))
 		sigaction(signal_number, &action, NULL);
 }
 
+void catch_crashes(void)
+{
+	static const int crashing[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
+	for (size_t k = 0; k < sizeof crashing / sizeof crashing[0]; k++)
+		handle(crashing[k], crash, false);
+}
+
 void open_terminal(struct vm *vm, int in, bool raw_signals)
 {
 	static const int leaving[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	static const int crashing[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
 	terminal.vm = vm;
 	/* A closed pipe or a full disk comes back as an error of write(). */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	for (size_t k = 0; k < sizeof leaving / sizeof leaving[0]; k++)
 		handle(leaving[k], leave, true);
-	for (size_t k = 0; k < sizeof crashing / sizeof crashing[0]; k++)
-		handle(crashing[k], crash, false);
 	handle(SIGTSTP, stop, true);
 	handle(SIGCONT, go_on, true);
 	atexit(restore_terminal);

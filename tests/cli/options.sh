@@ -43,7 +43,16 @@ json() { # one line, an object of numbers
 	[ "$(wc -l <"$tmp/err")" = 1 ] && grep -q -x -E '\{("[a-z_]+":[0-9]+,?)+\}' "$tmp/err" || { cat "$tmp/err"; false; }
 }
 
-plan 29
+json_of_some_engine() {
+	cp "$tmp/err" "$tmp/auto"
+	tail -n 1 "$tmp/auto" | grep -q -x -E '\{("[a-z0-9_]+":[0-9]+,?)+\}' || { cat "$tmp/auto"; false; }
+	grep -q direct_blocks "$tmp/auto" || has '^umbra: -engine portable: ' "$tmp/auto"
+}
+limited() { # limited ENGINE STATUS: under a limit of address space
+	(ulimit -v 2000000 && run "$2" "$tmp/hello" -engine "$1") && [ "$(wc -l <"$tmp/err")" = 1 ] && has '^umbra: ' "$tmp/err"
+}
+
+plan 47
 check "-version" "$umbra" -version
 check "help" "$umbra" help
 check "help run" "$umbra" help run
@@ -73,4 +82,27 @@ check "... shows fills" has '^shadow fill gva' "$tmp/err"
 check "... and absent memory" has '^unimp write 1 bytes at gpa f0000000' "$tmp/err"
 check "--stats=json" run 0 "$tmp/hello" --stats=json --opt none --tables 8 --roots 1
 check "... is an object of numbers" json
+check "-engine portable" run 0 "$tmp/hello" -engine portable
+check "... says the same" says "$tmp/out" Hi
+check "-engine other is refused" run 2 "$tmp/hello" -engine other
+check "-engine auto" run 0 "$tmp/hello" -engine auto -stats=json
+check "... says the same" says "$tmp/out" Hi
+check "... and its figures, and a reason where it is not direct" json_of_some_engine
+check "-direct-worlds 1 is refused" run 2 "$tmp/hello" -direct-worlds 1
+check "-direct-mappings 1 is refused" run 2 "$tmp/hello" -direct-mappings 1
+if run 0 "$tmp/hello" -engine direct >"$tmp/why" 2>&1; then
+	check "-engine direct" says "$tmp/out" Hi
+	check "... is what auto is" has direct_blocks "$tmp/auto"
+	check "-direct-worlds, -direct-mappings" run 0 "$tmp/hello" -engine direct -direct-worlds 2 -direct-mappings 256
+	check "... the same" says "$tmp/out" Hi
+	check "-opt none -engine direct" run 0 "$tmp/hello" -engine direct -opt none
+	check "... the same" says "$tmp/out" Hi
+	check "-no-opt, direct's" run 0 "$tmp/hello" -engine direct -no-opt link,returns,soft,runs,inline
+	check "... the same" says "$tmp/out" Hi
+	check "no room for address spaces: auto runs" limited auto 0
+	check "... direct says one line" limited direct 4
+else
+	check "-engine direct: one line, status 4" run 4 "$tmp/hello" -engine direct
+	for i in 2 3 4 5 6 7 8 9 10; do skip "direct $i" "no direct engine here"; done
+fi
 check "--stats" run 0 "$tmp/hello" --stats --no-opt chain,tlb --budget 64 --prefetch 0
