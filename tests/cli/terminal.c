@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "direct/direct.h"
 #include "tests/lib/image.h"
 #include "tests/lib/tap.h"
 
@@ -147,14 +148,14 @@ static void signals_end_the_run_and_restore_the_terminal(void **state)
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGSEGV, SIGABRT };
 	static struct session s;
 	(void)state;
-	for (size_t k = 0; k < sizeof signals / sizeof signals[0]; k++) {
-		start(&s, "-serial", "mon:stdio");
+	for (size_t k = 0; k < 2 * sizeof signals / sizeof signals[0]; k++) {
+		start(&s, "-engine", k % 2 ? "auto" : "portable");
 		expect(&s, "OK");
 		assert_true(is_raw(&s));
-		kill(s.child, signals[k]);
+		kill(s.child, signals[k / 2]);
 		int status = wait_end(&s);
 		assert_true(WIFSIGNALED(status));
-		assert_int_equal(WTERMSIG(status), signals[k]);
+		assert_int_equal(WTERMSIG(status), signals[k / 2]);
 		finish(&s);
 	}
 }
@@ -272,6 +273,36 @@ static void the_monitor_shows_stops_and_leaves(void **state)
 	finish(&s);
 }
 
+static void the_monitor_changes_the_engine(void **state)
+{
+	static struct session s;
+	(void)state;
+	start(&s, "-engine", "portable");
+	expect(&s, "OK");
+	type(&s, "\x01" "cengine\r");
+	expect(&s, "the portable engine runs the guest");
+	type(&s, "engine direct\r");
+	expect(&s, "(-engine portable)");
+	type(&s, "engine both\r");
+	expect(&s, "engine, engine direct or");
+	type(&s, "q\r");
+	assert_int_equal(wait_end(&s), 0);
+	finish(&s);
+	if (direct_probe())
+		skip();
+	start(&s, "-engine", "auto");
+	expect(&s, "OK");
+	for (unsigned k = 0; k < 6; k++) {
+		type(&s, k % 2 ? "\x01" "cengine portable\r\x01" "c" : "\x01" "cengine direct\r\x01" "c");
+		expect(&s, k % 2 ? "the portable engine runs" : "the direct engine runs");
+		type(&s, "a");
+		expect(&s, "b");
+	}
+	type(&s, "\x01x");
+	assert_int_equal(wait_end(&s), 0);
+	finish(&s);
+}
+
 static void a_guest_may_start_paused(void **state)
 {
 	static struct session s;
@@ -297,6 +328,7 @@ int main(void)
 		cmocka_unit_test(control_c_goes_to_the_guest_or_ends_as_asked),
 		cmocka_unit_test(the_escape_key_leaves_helps_and_sends_itself),
 		cmocka_unit_test(the_monitor_shows_stops_and_leaves),
+		cmocka_unit_test(the_monitor_changes_the_engine),
 		cmocka_unit_test(a_guest_may_start_paused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
