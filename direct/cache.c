@@ -234,8 +234,7 @@ void kill_translation(struct direct *d, struct block *b)
 	for (uint32_t n = 0; n < d->world_count; n++)
 		for (unsigned mode = 0; mode < MODES; mode++) {
 			void **table = d->worlds[n].tables[mode];
-			unsigned at = (b->eip / UM_PAGE_SIZE % (JUMP_ENTRIES / JUMP_LINE)) * JUMP_LINE |
-			              b->eip % JUMP_LINE;
+			unsigned at = jump_index(b->eip);
 			if (table && table[at] == d->code + b->code)
 				table[at] = (void *)(uintptr_t)direct_stub_miss;
 		}

@@ -162,23 +162,30 @@ static void check_links(struct direct *d, uint32_t first, uint32_t last)
 	}
 }
 
+static void drop(struct direct *d, struct world *w, uint32_t first, uint32_t last)
+{
+	if (first == 0 && last == WORLD_PAGES - 1)
+		world_reset(d, w);
+	else
+		world_drop(d, w, first, last);
+	if (w == d->world)
+		invalidate_returns(d);
+}
+
+/* A root that goes as a whole takes no global translation along: the core tells of those apart. */
 void direct_invalidate_root(struct direct *d, uint32_t root, um_gva first, um_gva last)
 {
 	uint32_t from = page_of(first), to = page_of(last);
+	bool globals = !root || from || to != WORLD_PAGES - 1;
 
 	if (first > 0xFFFFFFFFu || first > last)
 		return;
-	check_links(d, from, to);
+	if (globals)
+		check_links(d, from, to);
 	for (uint32_t n = 0; n < d->world_count; n++) {
 		struct world *w = &d->worlds[n];
-		if (w->kind == WORLD_FREE || (root && w->root != root && w->kind != WORLD_GLOBAL))
-			continue;
-		if (from == 0 && to == WORLD_PAGES - 1)
-			world_reset(d, w);
-		else
-			world_drop(d, w, from, to);
-		if (w == d->world)
-			invalidate_returns(d);
+		if (w->kind == WORLD_GLOBAL ? globals : w->kind != WORLD_FREE && (!root || w->root == root))
+			drop(d, w, from, to);
 	}
 }
 

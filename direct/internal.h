@@ -74,10 +74,13 @@ _Static_assert(offsetof(struct fpu, xmm) == FPU_XMM, "... and this");
 /* What the code of a block may assume; part of its key.  Ring 1 stands for 1 and 2. */
 enum { DMODE_RING = 3u, DMODE_FS = 1u << 2, DMODE_GS = 1u << 3 };
 
-/* Jump tables: PEXT of EIP's bits 0-5 and 12-17, so that a page's entries are JUMP_LINE in a row. */
-#define JUMP_MASK 0x3F03Fu
-#define JUMP_ENTRIES 4096u
-#define JUMP_LINE 64u
+/* Jump tables: PEXT of EIP's bits 2-16, so that a page's entries are JUMP_LINE in a row. */
+#define JUMP_MASK 0x1FFFCu
+#define JUMP_ENTRIES 32768u
+#define JUMP_LINE 1024u
+#define JUMP_LINES (JUMP_ENTRIES / JUMP_LINE)
+static inline unsigned jump_line(uint32_t page) { return page % JUMP_LINES; }
+static inline unsigned jump_index(uint32_t eip) { return (eip & JUMP_MASK) >> 2; }
 
 /* Which translations a world holds. */
 enum world_kind {
@@ -105,6 +108,7 @@ struct world {
 	uint32_t areas;           /* of the host's, about one for each run of pages */
 	uint32_t drop_first, drop_end; /* pages whose munmap() is still to come */
 	uint16_t dir[1024];       /* mapped pages in each 4 MiB */
+	uint32_t lines_used;      /* bit: a jump table has entries in this line */
 	uint8_t table_pages[WORLD_PAGES / 8]; /* bit: a jump table has entries of this page */
 };
 

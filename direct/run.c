@@ -145,8 +145,8 @@ static void remember_jump(struct direct *d, const struct block *b)
 {
 	uint32_t page = b->eip / UM_PAGE_SIZE;
 
-	d->world->tables[b->mode][page % (JUMP_ENTRIES / JUMP_LINE) * JUMP_LINE | b->eip % JUMP_LINE] =
-		d->code + b->code;
+	d->world->tables[b->mode][jump_index(b->eip)] = d->code + b->code;
+	d->world->lines_used |= 1u << jump_line(page);
 	d->world->table_pages[page / 8] |= (uint8_t)(1u << page % 8);
 }
 

@@ -21,6 +21,7 @@
 
 #include "cpu/decode.h"
 #include "cpu/op_tables.h"
+#include "cpu/simd.h"
 #include "cpu/system.h"
 
 /* ---- 1. The raw bytes ----------------------------------------------------------------------- */
@@ -653,7 +654,10 @@ static bool emit_branch(struct translation *t, const struct piece *p)
 	}
 }
 
-static bool does_nothing(const struct piece *p) { return p->insn->fn == op_nop && !p->lock; }
+static bool does_nothing(const struct piece *p)
+{
+	return (p->insn->fn == op_nop || p->insn->fn == op_simd_nothing) && !p->lock;
+}
 
 /* Does it leave flags undefined (SDM vol. 2, "Flags Affected")?  Each processor has its own way then. */
 static bool leaves_undefined(const struct piece *p)

@@ -324,30 +324,35 @@ static void drop_page(struct direct *d, struct world *w, uint32_t page)
 	d->stats.drops++;
 }
 
+static void forget_line(struct world *w, unsigned line)
+{
+	for (unsigned mode = 0; mode < MODES; mode++)
+		for (unsigned n = 0; w->tables[mode] && n < JUMP_LINE; n++)
+			w->tables[mode][line * JUMP_LINE + n] = (void *)(uintptr_t)direct_stub_miss;
+	w->lines_used &= ~(1u << line);
+}
+
 static void forget_jumps_of_page(struct world *w, uint32_t page)
 {
 	uint8_t *byte = &w->table_pages[page / 8], bit = (uint8_t)(1u << page % 8);
-	unsigned line = page % (JUMP_ENTRIES / JUMP_LINE) * JUMP_LINE;
 
 	if (!(*byte & bit))
 		return;
 	*byte &= (uint8_t)~bit;
-	for (unsigned mode = 0; mode < MODES; mode++)
-		for (unsigned n = 0; w->tables[mode] && n < JUMP_LINE; n++)
-			w->tables[mode][line + n] = (void *)(uintptr_t)direct_stub_miss;
+	forget_line(w, jump_line(page));
 }
 
+/* (That lines are empty now is not noted page by page: it would cost more than an idle look later.) */
 void forget_jumps(struct world *w)
 {
-	memset(w->table_pages, 0, sizeof(w->table_pages));
-	for (unsigned mode = 0; mode < MODES; mode++)
-		for (unsigned n = 0; w->tables[mode] && n < JUMP_ENTRIES; n++)
-			w->tables[mode][n] = (void *)(uintptr_t)direct_stub_miss;
+	for (unsigned line = 0; line < JUMP_LINES; line++)
+		if (w->lines_used >> line & 1)
+			forget_line(w, line);
 }
 
 void world_drop(struct direct *d, struct world *w, uint32_t first, uint32_t last)
 {
-	if (last - first > JUMP_ENTRIES / JUMP_LINE)
+	if (last - first >= JUMP_LINES)
 		forget_jumps(w);
 	else
 		for (uint32_t page = first; page <= last; page++)
