@@ -223,14 +223,34 @@ static void remove_from_hash(struct direct *d, struct block *b)
 		*at = b->next_hash;
 }
 
-/* What still leads to it finds a way out: the plain entry, with EIP in R8D. */
-void kill_translation(struct direct *d, struct block *b)
+/* A dead block's plain entry becomes a link to the block that will be in its place. */
+static void forward(struct direct *d, struct block *b)
 {
 	struct emitter e = { d->code + d->to_write + b->code + b->entry, NULL };
+	uint32_t site = b->code + b->entry + 1;
 
+	if (d->used + CACHE_SLACK / 2 > CACHE_BYTES || d->link_count >= LINKS_MAX) {
+		emit_leave_to(&e, b->eip);
+		return;
+	}
+	emit8(&e, 0xE9); /* jmp */
+	set_displacement(d, site, d->used);
+	d->links[d->link_count] = (struct block_link){
+		.site = site, .stub = d->used, .target = b->eip, .mode = b->mode };
+	e.at = d->code + d->to_write + d->used;
+	emit_r9d(&e, d->link_count++);
+	emit_stub(&e, HOT_STUB_LINK);
+	d->used += LEAVE_BYTES;
+}
+
+/* What still leads to it finds a way on. */
+void kill_translation(struct direct *d, struct block *b)
+{
 	b->dead = true;
+	for (uint32_t n = b->links; n < b->links + b->link_count; n++)
+		d->links[n].linked = d->links[n].far = false; /* its place may be another link's now */
 	remove_from_hash(d, b);
-	emit_leave_to(&e, b->eip);
+	forward(d, b);
 	for (uint32_t n = 0; n < d->world_count; n++)
 		for (unsigned mode = 0; mode < MODES; mode++) {
 			void **table = d->worlds[n].tables[mode];

@@ -136,10 +136,12 @@ struct block {
 	uint32_t code;       /* offset in the cache: the checked entry */
 	uint32_t code_bytes;
 	uint32_t points;     /* first of its points */
+	uint32_t links;      /* first of its links */
 	uint16_t bytes;      /* of guest code */
 	uint16_t entry;      /* bytes from the checked entry to the plain one */
 	uint8_t insns;
 	uint8_t mode;
+	uint8_t link_count;
 	bool dead;
 };
 
@@ -148,7 +150,7 @@ struct block_link {
 	uint32_t site;       /* offset in the cache of its 32-bit displacement */
 	uint32_t stub;       /* where it leads while it is not linked */
 	uint32_t target;     /* eip */
-	uint32_t block;      /* whose it is */
+	uint32_t block;      /* whose it is; 0: a dead block's, to the one in its place */
 	uint8_t mode;
 	bool far;            /* the target is in another page */
 	bool linked;

@@ -304,7 +304,7 @@ const void *direct_c_link(struct hot *hot, uint32_t number)
 	d->cpu->eip = target;
 	d->found = NULL;
 	next = dispatch(d);
-	if (next && d->found && !d->stepping && d->found->eip == target && d->found->mode == mode &&
+	if (next && d->found && !d->stepping && !d->blocks[l->block].dead && d->found->eip == target && d->found->mode == mode &&
 	    d->stats.cache_flushes == flushes && !d->found->dead && may_link(d, l))
 		link_to(d, l, d->found);
 	return next;

@@ -778,7 +778,9 @@ struct block *translate(struct direct *d, uint32_t eip, const uint8_t *host, uns
 		return NULL; /* the first is in two pages */
 	if (!ended)
 		jump_to(&t, eip + t.bytes);
+	b->links = d->link_count;
 	emit_exits(&t);
+	b->link_count = (uint8_t)(d->link_count - b->links);
 	d->point_count += t.insns;
 	b->insns = (uint8_t)t.insns;
 	/* An undefined opcode has no length: all bytes that were looked at count. */
