@@ -101,18 +101,32 @@ bool vm_set_engine(struct vm *vm, enum vm_engine engine)
 
 #define INTERRUPT (SIGRTMIN + 3)
 
-/* A late signal, of a timer that is gone or from a thread that saw us run, must find no vm that is gone as well:
- * it finds what its thread runs now. */
-static _Thread_local struct vm *volatile running;
-
+/* The signal carries its vm; whoever else sends it (raise) means none. */
 static void on_interrupt(int signal_number, siginfo_t *info, void *context)
 {
-	struct vm *vm = running;
-	(void)signal_number, (void)info;
+	struct vm *vm = info->si_code == SI_TIMER || info->si_code == SI_QUEUE ? info->si_value.sival_ptr : NULL;
+	(void)signal_number;
 	if (!vm)
 		return;
 	cpu_kick(vm->cpu);
 	direct_interrupt(vm->direct, context);
+}
+
+/* Late ones, of a timer that is gone or of a thread that saw us run, shall not meet a vm that is gone as well: they
+ * are taken while they are blocked, when a run ends and before the next begins. */
+static void forget_interrupts(const sigset_t *interrupt)
+{
+	const struct timespec now = { 0 };
+	while (sigtimedwait(interrupt, NULL, &now) > 0)
+		;
+}
+
+static sigset_t interrupt_alone(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, INTERRUPT);
+	return set;
 }
 
 /* Not blocked while the guest runs, nor what its faults are, whatever our caller does with the signals of its
@@ -121,18 +135,19 @@ static bool hear_interrupts(struct vm *vm)
 {
 	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
 	struct sigaction action = { .sa_sigaction = on_interrupt, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
-	sigset_t ours;
+	sigset_t ours = interrupt_alone();
 	sigfillset(&action.sa_mask);
-	sigemptyset(&ours);
-	sigaddset(&ours, INTERRUPT);
+	pthread_sigmask(SIG_BLOCK, &ours, &vm->mask);
+	forget_interrupts(&ours);
 	for (size_t k = 0; k < sizeof faults / sizeof faults[0]; k++)
 		sigaddset(&ours, faults[k]);
-	return pthread_sigmask(SIG_UNBLOCK, &ours, &vm->mask) == 0 && sigaction(INTERRUPT, &action, NULL) == 0;
+	return sigaction(INTERRUPT, &action, NULL) == 0 && pthread_sigmask(SIG_UNBLOCK, &ours, NULL) == 0;
 }
 
 void enter_engine(struct vm *vm)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = INTERRUPT };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = INTERRUPT,
+		                  .sigev_value = { .sival_ptr = vm } };
 	if (!vm->direct)
 		return;
 	pid_t thread = gettid();
@@ -142,27 +157,33 @@ void enter_engine(struct vm *vm)
 	/* Nothing would bring the direct engine back: this run is the other one's. */
 	if (!vm->has_timer)
 		vm->engine = VM_ENGINE_PORTABLE;
-	running = vm;
 	atomic_store(&vm->thread, thread);
 }
 
 void leave_engine(struct vm *vm)
 {
+	sigset_t ours = interrupt_alone();
 	if (!vm->direct)
 		return;
+	pthread_sigmask(SIG_BLOCK, &ours, NULL);
 	atomic_store(&vm->thread, 0);
 	if (vm->has_timer)
 		timer_delete(vm->timer);
 	vm->has_timer = false;
-	running = NULL;
+	forget_interrupts(&ours);
 	pthread_sigmask(SIG_SETMASK, &vm->mask, NULL);
 }
 
+/* (No function of the C library queues a signal for one thread from a handler.) */
 void interrupt_engine(struct vm *vm)
 {
+	siginfo_t info = { .si_signo = INTERRUPT, .si_code = SI_QUEUE };
 	int thread = atomic_load(&vm->thread);
+	info.si_pid = getpid();
+	info.si_uid = getuid();
+	info.si_value.sival_ptr = vm;
 	if (thread)
-		syscall(SYS_tgkill, getpid(), thread, INTERRUPT);
+		syscall(SYS_rt_tgsigqueueinfo, getpid(), thread, INTERRUPT, &info);
 }
 
 /* ---- 3. The timer --------------------------------------------------------------------------- */
