@@ -13,9 +13,11 @@
  *   FUZZ_BLOCKS=n    go on until so many blocks have run, in each test
  *   FUZZ_KIND=name   one kind of program: mixed, user, kernel, branches...
  *   FUZZ_RIG=name    one set of options
- *   FUZZ_CAREFUL=1   compare memory after each block too, and print each
+ *   FUZZ_VERBOSE=1   name each program before it runs
+ *   FUZZ_CAREFUL=1   compare memory after each block too
  */
 #include <setjmp.h>
+#include <signal.h> /* before cpu/internal.h, which has a raise() of its own */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,6 +71,7 @@ enum { RIGS = sizeof(configs) / sizeof(*configs) };
 
 static struct direct_rig *rigs[RIGS];
 static struct program program;
+static const char *running; /* name of the rig that is running it, NULL: none is */
 
 /* A rig for a seed: half of them with everything on.  (cmocka takes signals around each test, the engine needs
  * them: rigs live within one.) */
@@ -156,9 +159,14 @@ static struct direct_result run_one(enum program_kind kind, uint64_t seed, enum 
 	/* Where an interruption strikes is no more known afterwards: nothing doubtful then. */
 	config.flushes = rig->config.um_options & UM_OPT_UNSYNC || how == HOW_INTERRUPTED;
 	program_make(&program, &config);
+	if (getenv("FUZZ_VERBOSE"))
+		print_message("# seed %llu, kind %s, rig %s\n", (unsigned long long)seed, program_kind_names[kind],
+		              rig->config.name);
 	if (how == HOW_INTERRUPTED && !is_tame(rig))
 		return (struct direct_result){ .same = true, .skipped = true };
+	running = rig->config.name;
 	result = direct_rig_run(rig, &program, how, number("FUZZ_CAREFUL", 0));
+	running = NULL;
 	/* A whole run cannot tell whether the difference may be; steps can. */
 	if (!result.same && how == HOW_RUNS && !is_tame(rig)) {
 		result.same = true;
@@ -202,6 +210,22 @@ static void many(enum direct_how how, unsigned long usual)
 	              (unsigned long long)blocks, (unsigned long long)instructions, (unsigned long long)skipped);
 }
 
+/* What a test that crashed has left: which program it was, and signals that its handler held back. */
+static int after_test(void **state)
+{
+	sigset_t none;
+
+	(void)state;
+	if (running)
+		print_message("# the end came in seed %llu, kind %s, rig %s\n", (unsigned long long)program.config.seed,
+		              program_kind_names[program.config.kind], running);
+	running = NULL;
+	memset(rigs, 0, sizeof(rigs));
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	return 0;
+}
+
 /* ---- 4. The tests --------------------------------------------------------------------------- */
 
 static void steps_end_as_the_portable_engine_does(void **state) { (void)state, many(HOW_STEPS, 40); }
@@ -214,9 +238,9 @@ static void interrupted_runs_stop_where_the_portable_engine_comes_by(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(steps_end_as_the_portable_engine_does),
-		cmocka_unit_test(runs_end_as_the_portable_engine_does),
-		cmocka_unit_test(interrupted_runs_stop_where_the_portable_engine_comes_by),
+		cmocka_unit_test_teardown(steps_end_as_the_portable_engine_does, after_test),
+		cmocka_unit_test_teardown(runs_end_as_the_portable_engine_does, after_test),
+		cmocka_unit_test_teardown(interrupted_runs_stop_where_the_portable_engine_comes_by, after_test),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

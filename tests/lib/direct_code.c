@@ -645,10 +645,10 @@ static void system_item(struct maker *m)
 	case 5: CODE(m, 0x0F, 0x06); break; /* CLTS */
 	case 6: flush(m, at); break;
 	case 7: case 8: change_table(m); break;
-	case 9: /* a breakpoint */
+	case 9: /* a breakpoint (global: a task switch does not end it halfway) */
 		mov_imm(m, CPU_EAX, one_in(m, 2) ? at : m->shown + below(m, 0x400));
 		CODE(m, 0x0F, 0x23, (uint8_t)(0xC0 | below(m, 4) << 3));
-		mov_imm(m, CPU_EAX, 0x400 | (uint32_t)rng_next(&m->rng) % 0x100 | (uint32_t)rng_next(&m->rng) << 16);
+		mov_imm(m, CPU_EAX, 0x400 | ((uint32_t)rng_next(&m->rng) & 0xAA) | (uint32_t)rng_next(&m->rng) << 16);
 		CODE(m, 0x0F, 0x23, 0xF8);
 		break;
 	case 10: CODE(m, 0x0F, 0x21, (uint8_t)(0xF0 | below(m, 8) << 3 | below(m, 8))); break;

@@ -196,19 +196,21 @@ static void make_low(struct maker *m)
 static void make_directories(struct maker *m)
 {
 	static const uint32_t user[3] = { DR_PT_USER, DR_PT_USER + 0x1000, DR_PT_USER };
-	uint32_t big = 0x400000 | P | W | PS | GLOBAL | (rng_one_in(&m->rng, 8) ? 0x2000 /* reserved */ : 0);
+	uint32_t big = 0x400000 | P | W | PS | GLOBAL | A | DIRTY | (rng_one_in(&m->rng, 8) ? 0x2000 /* reserved */ : 0);
 
 	for (unsigned n = 0; n < DR_DIRECTORIES; n++) {
 		uint32_t at = DR_DIRECTORY + (n << 12), ad = rights(m, true) & A;
+		/* A global page is found without a look at its directory's entry: Accessed may stay as it is. */
+		uint32_t shared = m->global ? A : ad;
 
-		put_word(m, at, DR_PT_LOW | P | W | U | ad);
+		put_word(m, at, DR_PT_LOW | P | W | U | shared);
 		put_word(m, at + 4 * (DR_WIN_USER >> 22), user[n] | P | U | (rng_one_in(&m->rng, 6) ? 0 : W) | ad);
 		/* (It shows the tables.) */
 		put_word(m, at + 4 * (DR_WIN_BIG >> 22), m->p->config.flushes ? 0 : P | W | U | PS | ad);
 		put_word(m, at + 4 * (DR_WIN_DEVICE >> 22), DR_MMIO | P | W | U | PS);
-		put_word(m, at + 4 * (DR_WIN_KERNEL >> 22), DR_PT_KERNEL | P | W | U);
+		put_word(m, at + 4 * (DR_WIN_KERNEL >> 22), DR_PT_KERNEL | P | W | U | shared);
 		put_word(m, at + 4 * (DR_WIN_BIG_KERNEL >> 22), big);
-		put_word(m, at + 4 * 1023, DR_PT_TOP | P | W | U);
+		put_word(m, at + 4 * 1023, DR_PT_TOP | P | W | U | shared);
 	}
 }
 

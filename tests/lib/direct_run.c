@@ -454,6 +454,7 @@ static struct direct_result run_steps(struct direct_rig *rig, const struct progr
 	struct trail trail = { .steps = 0 };
 
 	rng_seed(&rng, program->config.seed ^ 0x5EED);
+	result.skipped = quiet; /* until its end was seen */
 	for (unsigned step = 0; step < (quiet ? QUIET_STEPS_MAX : STEPS_MAX); step++) {
 		struct way way = way_to_code(p);
 		enum cpu_exit d_exit, p_exit;
@@ -484,8 +485,10 @@ static struct direct_result run_steps(struct direct_rig *rig, const struct progr
 		}
 		if (!ok)
 			return failed(rig, result, careful, &trail);
-		if (is_over(rig, d_exit))
+		if (is_over(rig, d_exit)) {
+			result.skipped = false;
 			break;
+		}
 	}
 	result.instructions = cpu_instructions(d->cpu) - before;
 	if (direct_rig_same(rig, true, result.what, sizeof(result.what)))
@@ -584,7 +587,7 @@ static struct direct_result run_whole(struct direct_rig *rig, const struct progr
 #define LONGEST_US 100u
 #define PER_NS 4u              /* instructions, at most */
 #define SEARCH_MAX 8000000u    /* instructions that are worth looking for the place */
-#define LOOKALIKES_MAX 64u     /* places that only look like it: a loop that changes nothing but memory */
+#define LOOKALIKES_MAX 64u     /* places that only look like it: a loop that changes memory alone */
 
 enum place { PLACE_FOUND, PLACE_UNCLEAR, PLACE_NONE };
 
@@ -592,24 +595,26 @@ enum place { PLACE_FOUND, PLACE_UNCLEAR, PLACE_NONE };
 static enum place find_place(struct direct_rig *rig, uint64_t took_ns, char *what, size_t bytes)
 {
 	unsigned lookalikes = 0;
-	char why[200];
+	char why[128], close[128] = "";
 	uint64_t most = 100000 + took_ns * PER_NS;
 
 	for (uint64_t n = 0; n < most; n++) {
 		enum cpu_exit exit;
 
 		if (direct_rig_same(rig, false, what, bytes)) {
-			if (same_bytes(rig, 0, DR_HOT, what, bytes))
+			if (same_rest(rig->direct.cpu, rig->portable.cpu, what, bytes) &&
+			    same_bytes(rig, 0, DR_HOT, what, bytes))
 				return PLACE_FOUND;
 			if (++lookalikes == LOOKALIKES_MAX)
 				return PLACE_UNCLEAR;
+			snprintf(close, sizeof(close), " (once all but this: %.100s)", what);
 		}
 		if (n == SEARCH_MAX)
 			return PLACE_UNCLEAR;
 		exit = cpu_run(rig->portable.cpu, 1);
 		if (exit != CPU_EXIT_BUDGET && !direct_rig_same(rig, true, what, bytes)) {
-			differs(why, sizeof(why), "exit %d without being where the direct engine was: %s", (int)exit, what);
-			snprintf(what, bytes, "%s", why);
+			snprintf(why, sizeof(why), "%.100s", what);
+			differs(what, bytes, "exit %d without being where the direct engine was: %s%s", (int)exit, why, close);
 			return PLACE_NONE;
 		}
 	}
