@@ -50,7 +50,7 @@ struct hot {
 	struct fpu *fpu;
 	uint32_t x87_bad, sse_bad;
 	uint64_t scratch;
-	uint32_t mask_page;
+	uint32_t mask_page, mask_no_if, mask_no_df, mask_lahf, mask_status;
 };
 #define HOT_IS(field, offset) _Static_assert(offsetof(struct hot, field) == (offset), #field)
 HOT_IS(c_rsp, HOT_C_RSP); HOT_IS(p_rsp, HOT_P_RSP); HOT_IS(flags, HOT_FLAGS); HOT_IS(mask_jump, HOT_MASK_JUMP);
@@ -59,7 +59,8 @@ HOT_IS(table, HOT_TABLE); HOT_IS(tlb, HOT_TLB); HOT_IS(target, HOT_TARGET);
 HOT_IS(stub_fallback, HOT_STUB_FALLBACK); HOT_IS(stub_link, HOT_STUB_LINK); HOT_IS(stub_miss, HOT_STUB_MISS);
 HOT_IS(stub_soft, HOT_STUB_SOFT); HOT_IS(stub_fpu, HOT_STUB_FPU); HOT_IS(interrupt_flag, HOT_IF);
 HOT_IS(fpu, HOT_FPU); HOT_IS(x87_bad, HOT_X87_BAD); HOT_IS(sse_bad, HOT_SSE_BAD); HOT_IS(scratch, HOT_SCRATCH);
-HOT_IS(mask_page, HOT_MASK_PAGE);
+HOT_IS(mask_page, HOT_MASK_PAGE); HOT_IS(mask_no_if, HOT_MASK_NO_IF); HOT_IS(mask_no_df, HOT_MASK_NO_DF);
+HOT_IS(mask_lahf, HOT_MASK_LAHF); HOT_IS(mask_status, HOT_MASK_STATUS);
 _Static_assert(offsetof(struct cpu, gpr) == 0, "enter_x86_64.S knows this");
 _Static_assert(offsetof(struct fpu, xmm) == FPU_XMM, "... and this");
 
@@ -126,8 +127,10 @@ struct world {
 /* Where a guest instruction's code begins. */
 struct point {
 	uint16_t host;  /* bytes from the block's code */
-	uint16_t guest; /* bytes from the block's first byte */
+	uint16_t guest; /* bytes from the block's first byte; POINT_SHADOW: no interrupt before it */
 };
+#define POINT_SHADOW 0x8000u
+static inline uint32_t guest_offset(const struct point *p) { return p->guest & ~POINT_SHADOW; }
 
 struct block {
 	uint32_t eip;

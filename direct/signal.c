@@ -113,8 +113,8 @@ static bool handle_fault(struct direct *d, int signal, uintptr_t address, uconte
 	if (!p)
 		return false;
 	d->stats.faults++;
-	save_state(d, u, b->eip + p->guest);
-	offset = (b->eip + p->guest) % UM_PAGE_SIZE;
+	save_state(d, u, b->eip + guest_offset(p));
+	offset = (b->eip + guest_offset(p)) % UM_PAGE_SIZE;
 	filled = fill(d, u, signal, address);
 	/* In the usual case the instruction is just done again. */
 	if (!heat_up(d, b->frame, offset, filled ? HEAT_FILL : HEAT_FAULT)) {
@@ -146,8 +146,8 @@ static void leave_soon(struct direct *d, ucontext_t *u)
 
 	u->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)EFLAGS_TF;
 	d->stepping_out = false;
-	if (p && d->code + b->code + p->host == rip) {
-		save_state(d, u, b->eip + p->guest);
+	if (p && d->code + b->code + p->host == rip && !(p->guest & POINT_SHADOW)) {
+		save_state(d, u, b->eip + guest_offset(p));
 		d->counted += index - d->step_index;
 		d->step_index = index;
 		go_on_at(u, direct_stub_kicked);

@@ -695,7 +695,7 @@ static bool emit_insn(struct translation *t, struct piece *p)
 	}
 	if (shape != NO_SHAPE)
 		return emit_shape(t, p, shape);
-	return (p->two ? emit_two(t, p) : emit_one(t, p)) || emit_vector(t, p);
+	return (p->two ? emit_two(t, p) : emit_one(t, p)) || emit_vector(t, p) || emit_system(t, p);
 }
 
 /* ---- 8. A block ----------------------------------------------------------------------------- */
@@ -768,7 +768,8 @@ struct block *translate(struct direct *d, uint32_t eip, const uint8_t *host, uns
 		look_at(&p, host + t.bytes);
 		p.soft = is_soft(d, frame, p.eip % UM_PAGE_SIZE);
 		d->points[d->point_count + t.insns] = (struct point){
-			(uint16_t)(t.e.at - t.e.start), (uint16_t)t.bytes };
+			(uint16_t)(t.e.at - t.e.start), (uint16_t)(t.bytes | (t.shadow ? POINT_SHADOW : 0)) };
+		t.shadow = false;
 		undefined = insn.fn == op_undefined || insn.fn == op_too_long;
 		ended = !translate_insn(&t, &p, host + t.bytes);
 		t.bytes += insn.len;

@@ -36,6 +36,7 @@ struct translation {
 	uint32_t eip, code; /* the block's first instruction; its place in the cache */
 	unsigned mode, insns, bytes, exits;
 	bool x87_checked, sse_checked; /* since the last fallback */
+	bool shadow;        /* of STI: no interrupt before the next instruction */
 	uint32_t indirect;  /* place of a displacement to an indirect jump; 0: none */
 	struct { uint32_t site, target; } exit[4];
 };
@@ -92,6 +93,9 @@ static inline void emit_lea(struct emitter *e, unsigned reg, const struct memory
 bool find_memory(struct translation *t, const struct piece *p, struct memory *m);
 /* Emit the instruction with these registers and memory operand (NULL: rm is a register). */
 void emit_form(struct emitter *e, const struct piece *p, unsigned reg, unsigned rm, const struct memory *m);
+
+/* translate_system.c */
+bool emit_system(struct translation *t, const struct piece *p); /* false: a fallback */
 
 /* translate_fpu.c */
 bool emit_vector(struct translation *t, struct piece *p); /* false: a fallback */
