@@ -338,7 +338,7 @@ const void *direct_c_fallback(struct hot *hot, uint32_t number)
 	d->step_index = f->index;
 	c->block_eip = f->eip;
 	c->exc.vector = -1;
-	c->budget = c->slice = 4096;
+	c->budget = c->slice = f->insn->flags & INSN_END ? 1 : 4096; /* a branch is not to go on from there */
 	c->reserve = 0;
 	ok = cpu_execute(c, f->insn);
 	c->patch = NULL;

@@ -270,7 +270,7 @@ unsigned add_fallback(struct translation *t, const struct piece *p)
 	struct fallback *f = &d->fallbacks[d->fallback_count];
 
 	*f = (struct fallback){
-		.insn = { *p->insn, { .fn = op_block_return, .off = p->insn->len, .count = 1, .flags = INSN_END } },
+		.insn = { *p->insn },
 		.eip = p->eip,
 		.block = d->block_count,
 		.index = (uint16_t)t->insns,
@@ -278,6 +278,8 @@ unsigned add_fallback(struct translation *t, const struct piece *p)
 	};
 	f->insn[0].off = 0;
 	f->insn[0].count = 1;
+	if (!(p->insn->flags & INSN_END)) /* else a struct link is expected there: empty */
+		f->insn[1] = (struct insn){ .fn = op_block_return, .off = p->insn->len, .count = 1, .flags = INSN_END };
 	return d->fallback_count++;
 }
 
