@@ -38,18 +38,16 @@ LIBS       := -lZydis -lz -llzma -lzstd -llz4 -lpthread
 # ---- 2. What there is ----------------------------------------------------------------------------
 
 CORE_SRC := $(wildcard shadow/*.c)
-VM_SRC   := $(wildcard record/*.c cpu/*.c cpu/*.S direct/*.c direct/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c direct/*.c direct/*.S)
+VM_SRC   := $(wildcard record/*.c cpu/*.c cpu/*.S direct/*.c direct/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c)
 # Guest x87 and SSE instructions run on the host's: x86-64 only (cpu/fpu.h).  HOST=other: as elsewhere.
 TRIPLE   := $(shell $(CC) -dumpmachine)
 HOST     ?= $(firstword $(subst -, ,$(TRIPLE)))
 HOST_FPU := cpu/fpu.c cpu/fpu_host_x86_64.S cpu/op_fpu%.c cpu/op_simd%.c cpu/select_fpu.c cpu/select_simd.c
 VM_SRC   := $(filter-out $(if $(filter x86_64,$(HOST)),cpu/fpu_host_none.c,$(HOST_FPU)),$(VM_SRC))
-# The direct engine needs an x86-64 Linux host.  DIRECT= builds without.
+# The direct engine needs an x86-64 Linux host (direct/direct.h).  DIRECT= builds without.
 DIRECT   ?= $(if $(filter x86_64,$(HOST)),$(findstring linux,$(TRIPLE)))
-VM_SRC   := $(filter-out $(if $(DIRECT),direct/none.c,$(filter-out direct/none.c,$(wildcard direct/*.c direct/*.S))),$(VM_SRC))
-# The direct engine: x86-64 Linux only (direct/direct.h).
 DIRECT_SRC := $(filter-out direct/none.c,$(wildcard direct/*.c direct/*.S))
-VM_SRC   := $(filter-out $(if $(filter x86_64,$(HOST)),direct/none.c,$(DIRECT_SRC)),$(VM_SRC))
+VM_SRC   := $(filter-out $(if $(DIRECT),direct/none.c,$(DIRECT_SRC)),$(VM_SRC))
 # -nic user needs libslirp; SLIRP= builds without.
 ifeq ($(origin SLIRP),undefined)
 SLIRP    := $(shell $(CC) -E -include slirp/libslirp.h -x c /dev/null >/dev/null 2>&1 && echo -lslirp)
@@ -86,8 +84,6 @@ $(BUILD)/umbra: $(call obj,$(CLI_SRC)) $(BUILD)/libvm.a $(BUILD)/libumbra.a
 $(BUILD)/shadow/%.o: shadow/%.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(CORE_FLAGS) $(CFLAGS) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/cpu/%.o: cpu/%.c $(BUILD)/flags
-	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(if $(SAN),,$(CPU_FLAGS)) $(SANFLAGS) -c -o $@ $<
-$(BUILD)/direct/%.o: direct/%.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(if $(SAN),,$(CPU_FLAGS)) $(SANFLAGS) -c -o $@ $<
 $(BUILD)/direct/%.o: direct/%.c $(BUILD)/flags
 	$(call say,CC,$@) mkdir -p $(@D); $(CC) $(BASE) $(HOST_FLAGS) $(CFLAGS) $(if $(SAN),,$(CPU_FLAGS)) $(SANFLAGS) -c -o $@ $<
