@@ -70,8 +70,9 @@ bool cache_new(struct direct *d, const char **why)
 	d->link_pages = pages_of(WORLD_PAGES / 8);
 	d->soft = pages_of(SOFT_SLOTS * sizeof(*d->soft));
 	d->heat = pages_of(SOFT_SLOTS);
+	d->soft_list = pages_of(SOFT_SLOTS * sizeof(*d->soft_list));
 	if (!d->blocks || !d->links || !d->fallbacks || !d->points || !d->hash || !d->page_blocks ||
-	    !d->code_pages || !d->link_pages || !d->soft || !d->heat)
+	    !d->code_pages || !d->link_pages || !d->soft || !d->heat || !d->soft_list)
 		return false;
 	d->block_count = d->link_count = d->fallback_count = 1; /* 0 is none */
 	return true;
@@ -104,6 +105,8 @@ void cache_free(struct direct *d)
 		munmap(d->soft, SOFT_SLOTS * sizeof(*d->soft));
 	if (d->heat)
 		munmap(d->heat, SOFT_SLOTS);
+	if (d->soft_list)
+		munmap(d->soft_list, SOFT_SLOTS * sizeof(*d->soft_list));
 }
 
 /* ---- 2. Blocks ------------------------------------------------------------------------------ */
@@ -279,7 +282,7 @@ void cache_flush(struct direct *d)
 
 /* ---- 5. Heat -------------------------------------------------------------------------------- */
 
-#define HOT_ENOUGH 8u
+#define HOT_ENOUGH 64u
 
 static uint32_t soft_slot(uint32_t key) { return (key * 0x9E3779B1u >> 12) % SOFT_SLOTS; }
 
@@ -300,6 +303,8 @@ bool heat_up(struct direct *d, uint32_t frame, uint32_t offset, unsigned by)
 	if ((d->heat[slot] = (uint8_t)(d->heat[slot] + by)) < HOT_ENOUGH)
 		return false;
 	d->heat[slot] = 0;
+	if (!d->soft[slot])
+		d->soft_list[d->soft_count++] = slot;
 	d->soft[slot] = key + 1;
 	d->stats.softened++;
 	return true;
@@ -330,9 +335,15 @@ static void harden(struct direct *d, uint32_t key)
 
 void cool_down(struct direct *d)
 {
-	for (uint32_t slot = 0; slot < SOFT_SLOTS; slot++) {
-		if (d->soft[slot] && d->heat[slot] < COLD)
+	uint32_t kept = 0;
+
+	for (uint32_t n = 0; n < d->soft_count; n++) {
+		uint32_t slot = d->soft_list[n];
+		if (d->heat[slot] < COLD)
 			harden(d, d->soft[slot] - 1);
-		d->heat[slot] = 0;
+		else
+			d->soft_list[kept++] = slot;
 	}
+	d->soft_count = kept;
+	memset(d->heat, 0, SOFT_SLOTS);
 }

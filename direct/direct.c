@@ -49,7 +49,6 @@ static void make_hot(struct direct *d)
 	h->mask_tlb = (TLB_ENTRIES - 1) << UM_PAGE_SHIFT;
 	h->mask_page = PAGE_MASK;
 	h->mask_no_if = ~(uint32_t)FL_IF;
-	h->mask_no_df = ~(uint32_t)FL_DF;
 	h->mask_lahf = 0x010000FD;
 	h->mask_status = 0x8FD;
 	h->stub_fallback = direct_stub_fallback;

@@ -24,7 +24,7 @@
  *
  *   EAX ECX EDX EBX EBP ESI EDI   the guest's, upper halves zero
  *   R12D                          the guest's ESP
- *   host flags                    the guest's six arithmetic flags; DF is always clear (strings are fallbacks)
+ *   host flags                    the guest's six arithmetic flags; DF is always clear (the guest's: DMODE_DF)
  *   RSP                           the return stack: host return addresses, one for each guest CALL
  *   R8-R11                        free within the translation of an instruction
  *   R13, R14, R15                 TLB, jump table, struct hot
@@ -50,7 +50,8 @@ struct hot {
 	struct fpu *fpu;
 	uint32_t x87_bad, sse_bad;
 	uint64_t scratch;
-	uint32_t mask_page, mask_no_if, mask_no_df, mask_lahf, mask_status;
+	uint32_t mask_page, mask_no_if, mask_lahf, mask_status;
+	uint8_t *world;
 };
 #define HOT_IS(field, offset) _Static_assert(offsetof(struct hot, field) == (offset), #field)
 HOT_IS(c_rsp, HOT_C_RSP); HOT_IS(p_rsp, HOT_P_RSP); HOT_IS(flags, HOT_FLAGS); HOT_IS(mask_jump, HOT_MASK_JUMP);
@@ -59,7 +60,7 @@ HOT_IS(table, HOT_TABLE); HOT_IS(tlb, HOT_TLB); HOT_IS(target, HOT_TARGET);
 HOT_IS(stub_fallback, HOT_STUB_FALLBACK); HOT_IS(stub_link, HOT_STUB_LINK); HOT_IS(stub_miss, HOT_STUB_MISS);
 HOT_IS(stub_soft, HOT_STUB_SOFT); HOT_IS(stub_fpu, HOT_STUB_FPU); HOT_IS(interrupt_flag, HOT_IF);
 HOT_IS(fpu, HOT_FPU); HOT_IS(x87_bad, HOT_X87_BAD); HOT_IS(sse_bad, HOT_SSE_BAD); HOT_IS(scratch, HOT_SCRATCH);
-HOT_IS(mask_page, HOT_MASK_PAGE); HOT_IS(mask_no_if, HOT_MASK_NO_IF); HOT_IS(mask_no_df, HOT_MASK_NO_DF);
+HOT_IS(mask_page, HOT_MASK_PAGE); HOT_IS(mask_no_if, HOT_MASK_NO_IF); HOT_IS(world, HOT_WORLD);
 HOT_IS(mask_lahf, HOT_MASK_LAHF); HOT_IS(mask_status, HOT_MASK_STATUS);
 _Static_assert(offsetof(struct cpu, gpr) == 0, "enter_x86_64.S knows this");
 _Static_assert(offsetof(struct fpu, xmm) == FPU_XMM, "... and this");
@@ -70,10 +71,10 @@ _Static_assert(offsetof(struct fpu, xmm) == FPU_XMM, "... and this");
 #define WORLD_GUARD 65536u     /* no access reaches further over the end: the guest's addresses have 32 bits */
 #define WORLD_PAGES (1u << 20)
 #define WORLDS_MAX 1024u       /* ids fit a node */
-#define MODES 16u
+#define MODES 32u
 
 /* What the code of a block may assume; part of its key.  Ring 1 stands for 1 and 2. */
-enum { DMODE_RING = 3u, DMODE_FS = 1u << 2, DMODE_GS = 1u << 3 };
+enum { DMODE_RING = 3u, DMODE_FS = 1u << 2, DMODE_GS = 1u << 3, DMODE_DF = 1u << 4 };
 
 /* Jump tables: PEXT of EIP's bits 2-16, so that a page's entries are JUMP_LINE in a row. */
 #define JUMP_MASK 0x1FFFCu
@@ -216,6 +217,8 @@ struct direct {
 	uint8_t *code_pages;     /* bit by page: it holds translated code */
 	uint8_t *link_pages;     /* bit by linear page: a link leads there from another page */
 	uint32_t *soft;          /* hashed set of addresses of soft instructions */
+	uint32_t *soft_list;     /* their slots */
+	uint32_t soft_count;
 	uint8_t *heat;           /* hashed by address: faults of an instruction */
 	uint8_t *return_stack;   /* with a guard page on both sides */
 	bool flush_wanted;
@@ -270,7 +273,7 @@ void redirect_link(struct direct *d, struct block_link *l);
 /* A soft instruction did not find its page. */
 void missed_softly(struct direct *d, uint32_t frame, uint32_t offset);
 /* Soft instructions that missed little since the last time are translated anew. */
-#define RUNS_PER_SWEEP 32u
+#define RUNS_PER_SWEEP 4u
 void cool_down(struct direct *d);
 
 /* translate.c */

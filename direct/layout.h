@@ -30,10 +30,10 @@
 #define HOT_SCRATCH 136   /* 8 bytes for translated code */
 #define HOT_MASK_PAGE 144 /* PEXT: linear address to page number */
 
-#define HOT_MASK_NO_IF 148  /* PEXT and PDEP: EFLAGS without a bit */
-#define HOT_MASK_NO_DF 152
-#define HOT_MASK_LAHF 156   /* PEXT, PDEP: the six flags from LAHF's and SETO's places to their own */
-#define HOT_MASK_STATUS 160
+#define HOT_MASK_NO_IF 148  /* PEXT and PDEP: EFLAGS without IF */
+#define HOT_WORLD 160        /* GS.base */
+#define HOT_MASK_LAHF 152   /* PEXT, PDEP: the six flags from LAHF's and SETO's places to their own */
+#define HOT_MASK_STATUS 156
 #define FPU_XMM 512       /* struct fpu: xmm */
 
 #define CPU_GPR_ECX 4

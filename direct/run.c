@@ -51,9 +51,9 @@ static bool base_counts_only(const struct cpu_segment *s)
 	return s->limit == 0xFFFFFFFFu && (s->attr & (SEG_P | SEG_CODE | SEG_DOWN | SEG_RW)) == (SEG_P | SEG_RW);
 }
 
-static unsigned segment_mode(const struct cpu *c)
+static unsigned state_mode(const struct cpu *c)
 {
-	return (base_counts_only(&c->seg[CPU_FS]) ? DMODE_FS : 0u) |
+	return (c->flags & FL_DF ? DMODE_DF : 0u) | (base_counts_only(&c->seg[CPU_FS]) ? DMODE_FS : 0u) |
 	       (base_counts_only(&c->seg[CPU_GS]) ? DMODE_GS : 0u);
 }
 
@@ -133,6 +133,7 @@ static bool enter_world(struct direct *d, enum world_kind kind, unsigned mode)
 	if (w != d->world || d->hot.table != w->tables[mode]) {
 		d->world = w;
 		d->hot.table = w->tables[mode];
+		d->hot.world = w->base;
 		host_set_gs_base((uintptr_t)w->base);
 		invalidate_returns(d);
 	}
@@ -172,7 +173,7 @@ static struct block *find_code(struct direct *d)
 	if (!host || (size_t)(host - c->ram) >= c->ram_bytes)
 		return NULL;
 	kind = kind_for(c, eip);
-	mode = ring_mode(c, kind) | segment_mode(c);
+	mode = ring_mode(c, kind) | state_mode(c);
 	if (!enter_world(d, kind, mode))
 		return NULL;
 	b = find_translation(d, eip, (uint32_t)((size_t)(host - c->ram) / UM_PAGE_SIZE), mode);
@@ -318,7 +319,7 @@ static bool may_resume(struct direct *d, const struct fallback *f, unsigned cpl)
 
 	return f->resume && c->eip == f->eip + f->insn->len && !(f->insn->flags & INSN_END) && !c->pending && !b->dead &&
 	       !d->stepping && c->cpl == cpl && is_usable(c) &&
-	       (b->mode & (DMODE_FS | DMODE_GS)) == segment_mode(c);
+	       (b->mode & ~(unsigned)DMODE_RING) == state_mode(c);
 }
 
 const void *direct_c_fallback(struct hot *hot, uint32_t number)

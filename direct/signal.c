@@ -69,7 +69,7 @@ static void go_on_at(ucontext_t *u, const uint8_t *stub)
 
 enum { TRAP_PAGE_FAULT = 14, ERROR_WRITE = 2 };
 #define HEAT_FILL 1u
-#define HEAT_FAULT 4u
+#define HEAT_FAULT 16u
 
 /* A call too many for the return stack: it is emptied, the call done again. */
 static bool return_stack_is_full(struct direct *d, ucontext_t *u, uintptr_t address)
@@ -136,6 +136,13 @@ static bool handle_fault(struct direct *d, int signal, uintptr_t address, uconte
 
 enum { EFLAGS_TF = 1u << 8 };
 
+/* A repeated string instruction can be left after each of its elements: its registers say how far it came. */
+static bool at_repeat(const uint8_t *rip)
+{
+	rip += rip[0] == 0x66;
+	return (rip[0] == 0xF2 || rip[0] == 0xF3) && (rip[1] & 0xF4) == 0xA4;
+}
+
 /* Either the guest is at an instruction's start, and leaves; or it goes one host instruction further. */
 static void leave_soon(struct direct *d, ucontext_t *u)
 {
@@ -146,7 +153,7 @@ static void leave_soon(struct direct *d, ucontext_t *u)
 
 	u->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)EFLAGS_TF;
 	d->stepping_out = false;
-	if (p && d->code + b->code + p->host == rip && !(p->guest & POINT_SHADOW)) {
+	if (p && ((d->code + b->code + p->host == rip && !(p->guest & POINT_SHADOW)) || at_repeat(rip))) {
 		save_state(d, u, b->eip + guest_offset(p));
 		d->counted += index - d->step_index;
 		d->step_index = index;

@@ -258,10 +258,10 @@ static void emit_exits(struct translation *t)
 			emit_indirect(&t->e);
 		}
 	}
-	if (t->indirect) {
-		patch(t, t->indirect);
+	for (unsigned n = 0; n < t->indirects; n++)
+		patch(t, t->indirect[n]);
+	if (t->indirects)
 		emit_indirect(&t->e);
-	}
 }
 
 unsigned add_fallback(struct translation *t, const struct piece *p)
@@ -380,7 +380,8 @@ static void jump_to(struct translation *t, uint32_t target)
 	leave_through(t, target);
 }
 
-/* What follows a CALL: the host's RET leads here when the guest's did not lead elsewhere; EIP is in R8D. */
+/* What follows a CALL: the host's RET leads here when the guest's did not lead elsewhere; EIP is in R8D.  The
+ * block goes on with it, unless instructions are counted. */
 static void emit_return_site(struct translation *t, uint32_t eip)
 {
 	/* mov %rcx, %r11; lea -eip(%r8), %ecx; jecxz 1f; mov %r11, %rcx; (indirect) 1: mov %r11, %rcx */
@@ -389,13 +390,17 @@ static void emit_return_site(struct translation *t, uint32_t eip)
 	EMIT(&t->e, 0x67, 0xE3, 3 + 10, 0x4C, 0x89, 0xD9);
 	emit_indirect(&t->e);
 	EMIT(&t->e, 0x4C, 0x89, 0xD9);
-	jump_to(t, eip);
+	if (t->d->stepping)
+		jump_to(t, eip);
+	else
+		t->goes_on = true;
+	t->x87_checked = t->sse_checked = false;
 }
 
 /* The return address is pushed; go, E8 or E9, and come back here. */
 static void emit_call(struct translation *t, bool indirect, uint32_t target, uint32_t back)
 {
-	bool predict = t->d->options & DIRECT_OPT_RETURNS && same_page(back, t->eip);
+	bool predict = t->d->options & DIRECT_OPT_RETURNS && same_page(back, t->eip) && t->exits + 4 <= EXITS_MAX;
 
 	push_immediate(t, back);
 	if (!predict && indirect) {
@@ -404,7 +409,7 @@ static void emit_call(struct translation *t, bool indirect, uint32_t target, uin
 	}
 	emit8(&t->e, predict ? 0xE8 : 0xE9);
 	if (indirect) {
-		t->indirect = place(t);
+		t->indirect[t->indirects++] = place(t);
 		emit32(&t->e, 0);
 	} else {
 		leave_through(t, target);
@@ -543,6 +548,36 @@ static void emit_step(struct translation *t, const struct piece *p)
 	emit8(&t->e, 0xC0 | (p->opcode & 8) | (reg & 7));
 }
 
+/* MOVS CMPS STOS LODS SCAS, upwards: the host's, with 64-bit addresses in the world.  A fault or an interrupt in
+ * the middle of a repetition finds the guest's registers in their lower halves. */
+static bool emit_string(struct translation *t, const struct piece *p)
+{
+	const struct insn *i = p->insn;
+	unsigned op = p->opcode & 0xFE;
+	bool from = op == 0xA4 || op == 0xA6 || op == 0xAC, to = op != 0xAC;
+
+	if (i->addrsize != 4 || t->mode & DMODE_DF || p->soft || p->lock || t->d->config.exact ||
+	    (from && (i->seg == CPU_CS || i->seg == CPU_FS || i->seg == CPU_GS)))
+		return false;
+	/* mov HOT_WORLD(%r15), %r8; add it by LEA; after it, mov %esi, %esi; mov %edi, %edi */
+	EMIT(&t->e, 0x4D, 0x8B, 0x87);
+	emit32(&t->e, HOT_WORLD);
+	if (from)
+		EMIT(&t->e, 0x49, 0x8D, 0x34, 0x30);
+	if (to)
+		EMIT(&t->e, 0x49, 0x8D, 0x3C, 0x38);
+	if (p->prefix66)
+		emit8(&t->e, 0x66);
+	if (p->rep)
+		emit8(&t->e, p->rep);
+	emit8(&t->e, p->opcode);
+	if (from)
+		EMIT(&t->e, 0x89, 0xF6);
+	if (to)
+		EMIT(&t->e, 0x89, 0xFF);
+	return true;
+}
+
 /* Two-byte opcodes.  false: not here. */
 static bool emit_two(struct translation *t, struct piece *p)
 {
@@ -590,6 +625,8 @@ static bool emit_one(struct translation *t, struct piece *p)
 		return true;
 	case 0xA0 ... 0xA3:
 		return emit_moffs(t, p);
+	case 0xA4 ... 0xA7: case 0xAA ... 0xAF:
+		return emit_string(t, p);
 	case 0xB8 ... 0xBF:
 		emit_plus_register(t, p, 0xB8, p->opcode & 7);
 		return true;
@@ -717,16 +754,17 @@ static void emit_checked_entry(struct translation *t)
 static bool translate_insn(struct translation *t, struct piece *p, const uint8_t *bytes)
 {
 	struct emitter before = t->e;
-	unsigned exits = t->exits;
+	unsigned exits = t->exits, indirects = t->indirects;
 
 	if (p->insn->flags & INSN_END) {
 		if (p->insn->fn == op_undefined || p->insn->fn == op_too_long || !emit_branch(t, p)) {
 			t->e = before;
 			t->exits = exits;
-			t->indirect = 0;
+			t->indirects = indirects;
+			t->goes_on = false;
 			emit_fallback(t, p);
 		}
-		return false;
+		return t->goes_on;
 	}
 	if (!emit_insn(t, p)) {
 		t->e = before;
@@ -739,7 +777,7 @@ static bool translate_insn(struct translation *t, struct piece *p, const uint8_t
 static bool has_room(struct direct *d)
 {
 	return !d->flush_wanted && d->used + CACHE_SLACK < CACHE_BYTES && d->block_count + 1 < BLOCKS_MAX &&
-	       d->link_count + 2 * BLOCK_INSNS_MAX < LINKS_MAX &&
+	       d->link_count + EXITS_MAX < LINKS_MAX &&
 	       d->fallback_count + BLOCK_INSNS_MAX < FALLBACKS_MAX &&
 	       d->point_count + BLOCK_INSNS_MAX < BLOCKS_MAX * 16;
 }
@@ -771,7 +809,7 @@ struct block *translate(struct direct *d, uint32_t eip, const uint8_t *host, uns
 		p.soft = is_soft(d, frame, p.eip % UM_PAGE_SIZE);
 		d->points[d->point_count + t.insns] = (struct point){
 			(uint16_t)(t.e.at - t.e.start), (uint16_t)(t.bytes | (t.shadow ? POINT_SHADOW : 0)) };
-		t.shadow = false;
+		t.shadow = t.goes_on = false;
 		undefined = insn.fn == op_undefined || insn.fn == op_too_long;
 		ended = !translate_insn(&t, &p, host + t.bytes);
 		t.bytes += insn.len;

@@ -30,15 +30,17 @@ struct memory {
 	bool flat; /* a 64-bit address of the host's: no GS, no address-size prefix */
 };
 
+#define EXITS_MAX 16u
 struct translation {
 	struct direct *d;
 	struct emitter e;
 	uint32_t eip, code; /* the block's first instruction; its place in the cache */
-	unsigned mode, insns, bytes, exits;
+	unsigned mode, insns, bytes, exits, indirects;
 	bool x87_checked, sse_checked; /* since the last fallback */
 	bool shadow;        /* of STI: no interrupt before the next instruction */
-	uint32_t indirect;  /* place of a displacement to an indirect jump; 0: none */
-	struct { uint32_t site, target; } exit[4];
+	bool goes_on;       /* after a branch: a CALL that is expected to return */
+	uint32_t indirect[EXITS_MAX]; /* places of displacements to an indirect jump */
+	struct { uint32_t site, target; } exit[EXITS_MAX];
 };
 
 /* Why an instruction is a fallback: for statistics. */

@@ -3,7 +3,7 @@
  * direct/translate_system.c - sensitive instructions that every system call of a kernel goes through, as code.
  *
  *   1. The processor's words   EFLAGS and the like are in struct cpu
- *   2. IF and DF               CLI STI CLD
+ *   2. IF and DF               CLI STI, and CLD, which is nothing
  *   3. EFLAGS                  PUSHF POPF
  *   4. Selectors, CRn          reading them
  *
@@ -85,12 +85,8 @@ static bool emit_cli(struct translation *t)
 	return true;
 }
 
-static bool emit_cld(struct translation *t)
-{
-	load_cpu(t);
-	change_flags(t, HOT_MASK_NO_DF, 0);
-	return true;
-}
+/* The mode of a block says what DF is. */
+static bool emit_cld(const struct translation *t) { return !(t->mode & DMODE_DF); }
 
 /* No interrupt waits: then the shadow of STI matters only to one that comes just after it (signal.c). */
 static bool emit_sti(struct translation *t, const struct piece *p)
@@ -129,12 +125,12 @@ static bool emit_pushf(struct translation *t)
 	return true;
 }
 
-/* Nothing of EFLAGS changes but what needs no attention: the six, DF, ID, and IF where no interrupt waits. */
+/* Nothing of EFLAGS changes but what needs no attention: the six, ID, and IF where no interrupt waits. */
 static bool emit_popf(struct translation *t, const struct piece *p)
 {
 	bool kernel = ring0(t);
-	uint32_t keep = (kernel ? (uint32_t)FL_IF : 0u) | FL_DF | FL_ID;
-	uint32_t refuse = FL_TF | FL_NT | FL_AC | (kernel ? (uint32_t)FL_IOPL : 0u);
+	uint32_t keep = (kernel ? (uint32_t)FL_IF : 0u) | FL_ID;
+	uint32_t refuse = FL_TF | FL_NT | FL_AC | FL_DF | (kernel ? (uint32_t)FL_IOPL : 0u);
 	unsigned n;
 
 	if (!kernel && (t->mode & DMODE_RING) != 3)
