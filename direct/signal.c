@@ -116,8 +116,8 @@ static bool handle_fault(struct direct *d, int signal, uintptr_t address, uconte
 	save_state(d, u, b->eip + guest_offset(p));
 	offset = (b->eip + guest_offset(p)) % UM_PAGE_SIZE;
 	filled = fill(d, u, signal, address);
-	/* In the usual case the instruction is just done again. */
-	if (!heat_up(d, b->frame, offset, filled ? HEAT_FILL : HEAT_FAULT)) {
+	/* In the usual case the instruction is just done again.  (A block from before it turned soft goes, too.) */
+	if (!heat_up(d, b->frame, offset, filled ? HEAT_FILL : HEAT_FAULT) && !is_soft(d, b->frame, offset)) {
 		if (filled && !b->dead && !d->cpu->pending) {
 			u->uc_mcontext.gregs[REG_RSP] = (greg_t)d->hot.p_rsp; /* translations may have gone */
 			return true;

@@ -68,6 +68,7 @@ bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsig
 	emit8(e, write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read));
 	EMIT(e, 0x74, 10);
 	n = add_fallback(t, p);
+	t->looks_up = true;
 	emit_r9d(e, n);
 	emit_stub(e, HOT_STUB_SOFT);
 	/* 1: mov addend(%r13, %r9, 8), %r10; add $0x7F, %al; sahf; mov %r11d, %eax */

@@ -757,7 +757,7 @@ static bool translate_insn(struct translation *t, struct piece *p, const uint8_t
 	unsigned exits = t->exits, indirects = t->indirects;
 
 	if (p->insn->flags & INSN_END) {
-		if (p->insn->fn == op_undefined || p->insn->fn == op_too_long || !emit_branch(t, p)) {
+		if (p->soft || p->insn->fn == op_undefined || p->insn->fn == op_too_long || !emit_branch(t, p)) {
 			t->e = before;
 			t->exits = exits;
 			t->indirects = indirects;
@@ -766,7 +766,8 @@ static bool translate_insn(struct translation *t, struct piece *p, const uint8_t
 		}
 		return t->goes_on;
 	}
-	if (!emit_insn(t, p)) {
+	t->looks_up = false;
+	if (!emit_insn(t, p) || (p->soft && !t->looks_up)) {
 		t->e = before;
 		look_at(p, bytes);
 		emit_fallback(t, p);

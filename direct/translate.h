@@ -38,6 +38,7 @@ struct translation {
 	unsigned mode, insns, bytes, exits, indirects;
 	bool x87_checked, sse_checked; /* since the last fallback */
 	bool shadow;        /* of STI: no interrupt before the next instruction */
+	bool looks_up;      /* the instruction is emitted with a look-up: soft.c */
 	bool goes_on;       /* after a branch: a CALL that is expected to return */
 	uint32_t indirect[EXITS_MAX]; /* places of displacements to an indirect jump */
 	struct { uint32_t site, target; } exit[EXITS_MAX];
