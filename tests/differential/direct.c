@@ -153,7 +153,8 @@ static bool is_tame(struct direct_rig *rig)
 static struct direct_result run_one(enum program_kind kind, uint64_t seed, enum direct_how how)
 {
 	struct direct_rig *rig = rig_for(seed);
-	struct program_config config = { .kind = kind, .seed = seed, .ends = how != HOW_STEPS };
+	struct program_config config = { .kind = kind, .seed = seed, .ends = how != HOW_STEPS,
+		                         .unread = how == HOW_INTERRUPTED };
 	struct direct_result result;
 
 	/* Where an interruption strikes is no more known afterwards: nothing doubtful then. */

@@ -506,7 +506,7 @@ static void change_table(struct maker *m)
 
 	if (m->code16 || !m->flat_data || m->ring)
 		return;
-	switch (below(m, 6)) {
+	switch (m->p->config.unread ? 2 + below(m, 4) : below(m, 6)) {
 	case 0: /* one bit */
 		CODE(m, 0x83, 0x35, (uint8_t)at, (uint8_t)(at >> 8), (uint8_t)(at >> 16), (uint8_t)(at >> 24),
 		     (uint8_t)(1u << below(m, 7)));
@@ -524,7 +524,7 @@ static void change_table(struct maker *m)
 		return;
 	default:
 		mov_imm(m, CPU_EAX, which == 4 && one_in(m, 2) ? linear | 7 : table_entry(m, which >= 2));
-		if (one_in(m, 3))
+		if (!m->p->config.unread && one_in(m, 3))
 			CODE(m, 0x87, 0x05, (uint8_t)at, (uint8_t)(at >> 8), (uint8_t)(at >> 16), (uint8_t)(at >> 24));
 		else
 			CODE(m, 0xA3, (uint8_t)at, (uint8_t)(at >> 8), (uint8_t)(at >> 16), (uint8_t)(at >> 24));

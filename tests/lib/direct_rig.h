@@ -84,6 +84,7 @@ struct program_config {
 	uint64_t seed;
 	bool flushes;            /* what it changes in tables */
 	bool ends;               /* by itself, mostly: no loops that need an interrupt */
+	bool unread;             /* it does not look at its tables: Accessed and Dirty may be set ahead of an interruption */
 };
 struct program {
 	struct program_config config;

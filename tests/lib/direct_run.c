@@ -591,6 +591,18 @@ static struct direct_result run_whole(struct direct_rig *rig, const struct progr
 
 enum place { PLACE_FOUND, PLACE_UNCLEAR, PLACE_NONE };
 
+/* Hot memory, but for Accessed and Dirty in the tables: an interruption may come when a page was just found for an instruction
+ * that then does not happen. */
+static bool same_hot_memory(const struct direct_rig *rig, char *what, size_t bytes)
+{
+	if (!same_bytes(rig, 0, DR_DIRECTORY, what, bytes) || !same_bytes(rig, DR_TABLES_END, DR_HOT, what, bytes))
+		return false;
+	for (uint32_t at = DR_DIRECTORY; at < DR_TABLES_END; at += 4)
+		if ((hot_word(&rig->direct, at) ^ hot_word(&rig->portable, at)) & ~0x60u)
+			return same_bytes(rig, at, at + 4, what, bytes);
+	return true;
+}
+
 /* Where the direct engine was when it was interrupted must be a place where the portable one comes by. */
 static enum place find_place(struct direct_rig *rig, uint64_t took_ns, char *what, size_t bytes)
 {
@@ -603,7 +615,7 @@ static enum place find_place(struct direct_rig *rig, uint64_t took_ns, char *wha
 
 		if (direct_rig_same(rig, false, what, bytes)) {
 			if (same_rest(rig->direct.cpu, rig->portable.cpu, what, bytes) &&
-			    same_bytes(rig, 0, DR_HOT, what, bytes))
+			    same_hot_memory(rig, what, bytes))
 				return PLACE_FOUND;
 			if (++lookalikes == LOOKALIKES_MAX)
 				return PLACE_UNCLEAR;
@@ -612,7 +624,9 @@ static enum place find_place(struct direct_rig *rig, uint64_t took_ns, char *wha
 		if (n == SEARCH_MAX)
 			return PLACE_UNCLEAR;
 		exit = cpu_run(rig->portable.cpu, 1);
-		if (exit != CPU_EXIT_BUDGET && !direct_rig_same(rig, true, what, bytes)) {
+		if (exit != CPU_EXIT_BUDGET &&
+		    (!direct_rig_same(rig, false, what, bytes) || !same_rest(rig->direct.cpu, rig->portable.cpu, what, bytes) ||
+		     !same_hot_memory(rig, what, bytes))) {
 			snprintf(why, sizeof(why), "%.100s", what);
 			differs(what, bytes, "exit %d without being where the direct engine was: %s%s", (int)exit, why, close);
 			return PLACE_NONE;
@@ -663,7 +677,8 @@ static struct direct_result run_interrupted(struct direct_rig *rig, const struct
 		if (is_over(rig, d_exit))
 			break;
 	}
-	if (!direct_rig_same(rig, true, result.what, sizeof(result.what)))
+	if (!same_rest(rig->direct.cpu, p->cpu, result.what, sizeof(result.what)) ||
+	    !same_hot_memory(rig, result.what, sizeof(result.what)))
 		return failed(rig, result, careful, NULL);
 	return result;
 }
