@@ -326,6 +326,8 @@ static void drop_page(struct direct *d, struct world *w, uint32_t page)
 
 static void forget_line(struct world *w, unsigned line)
 {
+	if (!(w->lines_used >> line & 1))
+		return;
 	for (unsigned mode = 0; mode < MODES; mode++)
 		for (unsigned n = 0; w->tables[mode] && n < JUMP_LINE; n++)
 			w->tables[mode][line * JUMP_LINE + n] = (void *)(uintptr_t)direct_stub_miss;
@@ -346,8 +348,7 @@ static void forget_jumps_of_page(struct world *w, uint32_t page)
 void forget_jumps(struct world *w)
 {
 	for (unsigned line = 0; line < JUMP_LINES; line++)
-		if (w->lines_used >> line & 1)
-			forget_line(w, line);
+		forget_line(w, line);
 }
 
 void world_drop(struct direct *d, struct world *w, uint32_t first, uint32_t last)
