@@ -4,6 +4,7 @@
  *
  *   main.c        the verbs
  *   run.c         umbra run
+ *   check.c       ... with -engine check
  *   options.c     its options: one table for parsing and for --help
  *   terminal.c    raw mode, and back on every way out; signals
  *   escape.c      Ctrl-A: leaving, the monitor, help
@@ -30,7 +31,8 @@ enum {
 	STATUS_HANGUP = 12,   /* the console went away */
 	STATUS_CRASHED = 14,  /* a paravirtual guest reported its own crash */
 	STATUS_KILLED = 16,   /* ... or broke the interface that it runs on */
-	STATUS_DIFFERS = 18,  /* a replay came to something else than was recorded */
+	STATUS_DIFFERS = 18,  /* a replay came to something else than was recorded, an engine to something else
+	                       * than the other (-engine check) */
 };
 
 /* ---- options.c ------------------------------------------------------------------------------ */
@@ -70,6 +72,8 @@ struct run_options {
 	enum vm_engine engine;
 	uint32_t um_options, cpu_options, vm_options, direct_options;
 	uint32_t worlds, mappings; /* the direct engine's */
+	bool check;                /* both engines, compared */
+	uint64_t check_every, check_from;
 	unsigned watchdog_seconds;
 	bool help;
 };
@@ -98,6 +102,13 @@ bool set_hypercalls(struct parse *p, const char *value);
 
 int run_verb(int argc, char **argv);
 
+/* ---- check.c -------------------------------------------------------------------------------- */
+
+/* A second machine for the portable engine, made as `config` says.  NULL: error says why. */
+struct vm *new_judge(const struct vm_config *config, struct guest_error *error);
+/* Both to the end, or to the first difference; says which on standard error. */
+enum vm_end run_check(struct vm *vm, struct vm *judge, const struct run_options *o);
+
 /* ---- terminal.c ----------------------------------------------------------------------------- */
 
 /* Raw mode if `in` is a terminal (raw_signals: Ctrl-C and its like go to the guest too); signals that end
@@ -118,6 +129,7 @@ struct escape {
 	struct vm *vm;
 	int out;            /* the monitor's answers */
 	bool enabled;       /* Ctrl-A means something */
+	bool no_monitor;    /* ... but there is no monitor: it would change one of two machines */
 	bool pending;       /* Ctrl-A was pressed */
 	bool monitor;       /* what is typed is the monitor's */
 	bool monitor_only;  /* -monitor stdio: there is no guest console to go back to */

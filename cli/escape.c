@@ -76,7 +76,9 @@ static void leave_vm(struct escape *e)
 
 static void toggle_monitor(struct escape *e)
 {
-	if (!e->monitor) {
+	if (e->no_monitor) {
+		say(e, "\r\n(no monitor with -engine check)\r\n");
+	} else if (!e->monitor) {
 		open_monitor(e);
 	} else if (!e->monitor_only) {
 		e->monitor = false;

@@ -15,7 +15,7 @@
 
 #include "cli/cli.h"
 
-#define ENGINE_DEFAULT VM_ENGINE_PORTABLE
+#define ENGINE_DEFAULT VM_ENGINE_AUTO
 
 /* ---- 1. Refusing, numbers ------------------------------------------------------------------- */
 
@@ -346,12 +346,25 @@ static bool set_engine(struct parse *p, const char *value)
 {
 	static const char *const names[] = { [VM_ENGINE_PORTABLE] = "portable", [VM_ENGINE_DIRECT] = "direct",
 		                             [VM_ENGINE_AUTO] = "auto" };
+	p->o->check = strcmp(value, "check") == 0;
+	if (p->o->check)
+		return true;
 	for (unsigned k = 0; k < COUNT(names); k++)
 		if (strcmp(value, names[k]) == 0) {
 			p->o->engine = (enum vm_engine)k;
 			return true;
 		}
-	return refuse_option(p, "-engine %.60s: portable, direct or auto", value);
+	return refuse_option(p, "-engine %.60s: portable, direct, auto or check", value);
+}
+
+/* N or N@FROM */
+static bool set_check_every(struct parse *p, const char *value)
+{
+	char *end;
+	if (!parse_number(value, UINT64_MAX / 2, &p->o->check_every, &end) || !p->o->check_every ||
+	    (*end == '@' && !parse_number(end + 1, UINT64_MAX / 2, &p->o->check_from, &end)) || *end)
+		return refuse_option(p, "-check-every %.60s: instructions are wanted, N or N@FROM", value);
+	return true;
 }
 
 static bool set_worlds(struct parse *p, const char *value)
@@ -393,7 +406,8 @@ static const struct option {
 	{ "initrd", NULL, VALUE, set_initrd, "FILE", "initial ramdisk; for multiboot: \"FILE ARGS,FILE ARGS\"" },
 	{ "append", NULL, VALUE, set_append, "TEXT", "the kernel's command line (Linux: its console)" },
 	{ "module", NULL, VALUE, add_module, "\"FILE ARGS\"", "a multiboot module; may be repeated" },
-	{ "engine", NULL, VALUE, set_engine, "NAME", "what executes the guest: portable, direct or auto" },
+	{ "engine", NULL, VALUE, set_engine, "NAME", "what executes the guest: portable, direct or auto; check: both, compared" },
+	{ "check-every", NULL, VALUE, set_check_every, "N[@FROM]", "check: compare memory each N instructions (50000000)" },
 	{ "m", NULL, VALUE, set_memory, "SIZE[K|M|G]", "memory, MiB unless said otherwise (256)" },
 	{ "serial", NULL, VALUE, set_serial, "WHERE", "the console: mon:stdio, stdio, null, file:PATH" },
 	{ "monitor", NULL, VALUE, set_monitor, "none|stdio", "a monitor alone on the terminal" },
@@ -499,6 +513,9 @@ static bool check_options(struct parse *p)
 		return refuse_option(p, "-S without a monitor: nothing could start the guest");
 	if (o->log_path && !o->log_mask)
 		return refuse_option(p, "-D without -d: there is nothing to log");
+	if (o->check && (o->nets || o->monitor_stdio || o->paused || o->record_path))
+		return refuse_option(p, "-engine check goes without %s", o->nets ? "-nic" : o->paused ? "-S" :
+		                     o->record_path ? "-record" : "a monitor");
 	if (o->machine == MACHINE_PC && (o->drives || o->nets))
 		return refuse_option(p, "-machine pc has no %s yet; -machine lguest has", o->drives ? "disks" : "network");
 	if (o->machine == MACHINE_PC && o->hypercalls)

@@ -125,6 +125,7 @@ static bool prepare_console(struct run *r, struct guest_error *error)
 	r->escape.out = STDOUT_FILENO;
 	r->escape.enabled = o->serial == SERIAL_MON_STDIO || o->monitor_stdio;
 	r->escape.monitor_only = o->monitor_stdio;
+	r->escape.no_monitor = o->check;
 	if (o->serial != SERIAL_FILE)
 		return true;
 	r->serial_file = open(o->serial_path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0666);
@@ -186,7 +187,8 @@ static bool prepare(struct run *r, struct guest_error *error)
 	r->config.um_options = o->um_options;
 	r->config.cpu_options = o->cpu_options;
 	r->config.vm_options = o->vm_options;
-	r->config.engine = o->engine;
+	r->config.engine = o->check ? VM_ENGINE_DIRECT : o->engine;
+	r->config.counted_time = o->check;
 	r->config.direct_options = o->direct_options;
 	r->config.direct_worlds = o->worlds;
 	r->config.direct_mappings = o->mappings;
@@ -201,7 +203,7 @@ static bool prepare(struct run *r, struct guest_error *error)
 	r->config.time_calls = o->hypercalls;
 	memcpy(r->config.drive, o->drive, sizeof r->config.drive);
 	for (unsigned k = 0; k < o->drives; k++)
-		r->config.drive[k].snapshot |= o->snapshot;
+		r->config.drive[k].snapshot |= o->snapshot || o->check;
 	r->config.drives = o->drives;
 	memcpy(r->config.net, o->net, sizeof r->config.net);
 	r->config.nets = o->nets;
@@ -242,6 +244,8 @@ static int status_of(struct vm *vm, enum vm_end end)
 		return STATUS_KILLED;
 	case VM_HANGUP:
 		return STATUS_HANGUP;
+	case VM_DIFFERS:
+		return STATUS_DIFFERS;
 	case VM_NOMEM:
 	case VM_STOPPED:
 		break;
@@ -273,7 +277,8 @@ static const char *blame(struct vm *vm, enum vm_end end)
 	return end == VM_KILLED ? "the guest broke the lguest interface: " : "";
 }
 
-static int run_to_end(struct run *r, struct vm *vm)
+/* `judge`: a second machine, with -engine check. */
+static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 {
 	r->escape.vm = vm;
 	if (r->o.engine == VM_ENGINE_AUTO && vm_engine_reason(vm))
@@ -281,10 +286,10 @@ static int run_to_end(struct run *r, struct vm *vm)
 	open_terminal(vm, r->config.console.in, r->o.serial != SERIAL_STDIO);
 	if (r->o.monitor_stdio)
 		open_monitor(&r->escape);
-	enum vm_end end = vm_run(vm);
+	enum vm_end end = judge ? run_check(vm, judge, &r->o) : vm_run(vm);
 	close_terminal();
 	int status = status_of(vm, end);
-	if (status != STATUS_OK && end != VM_DEBUG_EXIT)
+	if (status != STATUS_OK && end != VM_DEBUG_EXIT && end != VM_DIFFERS)
 		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
 	end_recording(r, vm);
 	print_stats(vm, r->o.stats, stderr);
@@ -316,12 +321,15 @@ int run_verb(int argc, char **argv)
 		return STATUS_OK;
 	}
 	catch_crashes();
-	struct vm *vm = prepare(r, &error) ? vm_new(&r->config, &error) : NULL;
-	if (vm)
-		status = run_to_end(r, vm);
+	struct vm *vm = prepare(r, &error) ? vm_new(&r->config, &error) : NULL, *judge = NULL;
+	if (vm && r->o.check)
+		judge = new_judge(&r->config, &error);
+	if (vm && (judge || !r->o.check))
+		status = run_to_end(r, vm, judge);
 	else
 		fprintf(stderr, "umbra: %s\n", error.text);
 	int signal_number = pending_signal();
+	vm_free(judge);
 	vm_free(vm);
 	clean_up(r);
 	free(r);

@@ -92,7 +92,7 @@ struct direct *direct_new(const struct direct_config *config, const char **why)
 	d->cpu = config->cpu;
 	d->um = config->um;
 	d->options = config->options;
-	if (!make_return_stack(d) || !worlds_new(d, why) || !cache_new(d, why) || !signals_new(d, why)) {
+	if (!make_return_stack(d) || !worlds_new(d, why) || !cache_new(d, why) || !signals_new(why)) {
 		direct_free(d);
 		return NULL;
 	}
@@ -107,7 +107,6 @@ void direct_free(struct direct *d)
 	if (!d)
 		return;
 	memset(&d->cpu->watch, 0, sizeof(d->cpu->watch));
-	signals_free(d);
 	cache_free(d);
 	worlds_free(d);
 	if (d->return_stack)

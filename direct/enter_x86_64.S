@@ -86,7 +86,11 @@ resume:
 	testq	%rax, %rax
 	jz	leave
 	movq	%rax, HOT_TARGET(%r15)
+	/* A kick before this look is seen here; one after it finds its signal among the stubs. */
 load:
+	movq	HOT_CPU(%r15), %r10
+	cmpl	$0, CPU_KICKED(%r10)
+	jne	kicked
 	LOAD_XMM
 	movq	HOT_CPU(%r15), %r10
 	movq	HOT_TABLE(%r15), %r14
@@ -104,6 +108,11 @@ load:
 	sahf
 	movl	(%r10), %eax
 	jmp	*HOT_TARGET(%r15)
+
+kicked:
+	movq	%r15, %rdi
+	call	direct_c_late
+	jmp	resume
 
 leave:
 	addq	$8, %rsp

@@ -11,7 +11,6 @@
 #ifndef DIRECT_INTERNAL_H
 #define DIRECT_INTERNAL_H
 
-#include <signal.h>
 #include <stddef.h>
 
 #include "cpu/block.h"
@@ -63,6 +62,7 @@ HOT_IS(fpu, HOT_FPU); HOT_IS(x87_bad, HOT_X87_BAD); HOT_IS(sse_bad, HOT_SSE_BAD)
 HOT_IS(mask_page, HOT_MASK_PAGE); HOT_IS(mask_no_if, HOT_MASK_NO_IF); HOT_IS(world, HOT_WORLD);
 HOT_IS(mask_lahf, HOT_MASK_LAHF); HOT_IS(mask_status, HOT_MASK_STATUS);
 _Static_assert(offsetof(struct cpu, gpr) == 0, "enter_x86_64.S knows this");
+_Static_assert(offsetof(struct cpu, kicked) == CPU_KICKED, "... this");
 _Static_assert(offsetof(struct fpu, xmm) == FPU_XMM, "... and this");
 
 /* ---- 2. Worlds ------------------------------------------------------------------------------ */
@@ -226,8 +226,6 @@ struct direct {
 	/* signals */
 	uint32_t fault_eip;
 	bool stepping_out;       /* TF is set: to the next instruction's start */
-	void *signal_stack;
-	stack_t old_stack;
 	struct direct *outer;    /* what the thread ran before */
 
 	struct direct_stats stats;
@@ -283,10 +281,10 @@ struct block *translate(struct direct *d, uint32_t eip, const uint8_t *host, uns
 void invalidate_returns(struct direct *d);
 
 /* signal.c */
-bool signals_new(struct direct *d, const char **why);
-void signals_enter(struct direct *d);
+bool signals_new(const char **why);
+/* This thread runs d from now on.  false: no memory for its signals. */
+bool signals_enter(struct direct *d);
 void signals_leave(struct direct *d);
-void signals_free(struct direct *d);
 
 /* enter_x86_64.S */
 void direct_enter(struct hot *hot);

@@ -36,6 +36,8 @@
 #define HOT_MASK_STATUS 156
 #define FPU_XMM 512       /* struct fpu: xmm */
 
+#define CPU_KICKED 76        /* struct cpu: kicked */
+
 #define CPU_GPR_ECX 4
 #define CPU_GPR_EDX 8
 #define CPU_GPR_EBX 12

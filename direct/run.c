@@ -267,6 +267,7 @@ const void *direct_c_fallback(struct hot *hot, uint32_t number);
 const void *direct_c_fpu(struct hot *hot, uint32_t number);
 const void *direct_c_fault(struct hot *hot);
 const void *direct_c_kicked(struct hot *hot);
+const void *direct_c_late(struct hot *hot);
 
 const void *direct_c_miss(struct hot *hot, uint32_t eip)
 {
@@ -381,6 +382,15 @@ const void *direct_c_kicked(struct hot *hot)
 	return dispatch(direct_of(hot));
 }
 
+/* A kick came between the last look and the way into translated code: EIP and the flags are those there. */
+const void *direct_c_late(struct hot *hot)
+{
+	struct direct *d = direct_of(hot);
+
+	take_flags(d);
+	return dispatch(d);
+}
+
 /* May x87 (SSE) instructions run as they are?  They could, with the state where it has to be. */
 static bool make_ready(struct direct *d, bool sse)
 {
@@ -411,6 +421,7 @@ const void *direct_c_fpu(struct hot *hot, uint32_t number)
 	if (!make_ready(d, f->sse))
 		return direct_c_fallback(hot, number);
 	give_fpu(d);
+	d->cpu->eip = f->eip;
 	return d->code + f->again;
 }
 
@@ -428,7 +439,8 @@ static enum cpu_exit run(struct direct *d)
 		if (!deliver_undelivered(c))
 			return CPU_EXIT_SHUTDOWN;
 	}
-	signals_enter(d);
+	if (!signals_enter(d))
+		return CPU_EXIT_NOMEM;
 	d->world = NULL; /* another engine of this thread may have run meanwhile */
 	start = dispatch(d);
 	if (start) {

@@ -10,8 +10,6 @@
  * A signal finds the guest's exact state at the start of each guest instruction (D1); a fault inside a longer
  * sequence finds it too, because nothing has changed yet (D2).
  */
-#include "direct/internal.h"
-
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,6 +17,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "direct/internal.h"
 #include "direct/translate.h"
 
 /* Signal handlers get no pointer of ours: the engine that this thread runs. */
@@ -229,35 +228,57 @@ static bool install(void)
 	return ok;
 }
 
+/* The guest's stack pointer is no address of the host's: a thread that runs an engine needs a stack for signals, and
+ * keeps it while it lives.  One that has its own uses that. */
 #define SIGNAL_STACK_BYTES 262144u
+#define SIGNAL_STACK_ENOUGH 24576u
 
-bool signals_new(struct direct *d, const char **why)
+static pthread_key_t stack_key;
+static pthread_once_t stack_key_once = PTHREAD_ONCE_INIT;
+static bool stack_key_made;
+static _Thread_local bool stack_ready;
+
+static void drop_stack(void *stack)
+{
+	const stack_t none = { .ss_flags = SS_DISABLE };
+
+	sigaltstack(&none, NULL);
+	munmap(stack, SIGNAL_STACK_BYTES);
+}
+static void make_stack_key(void) { stack_key_made = pthread_key_create(&stack_key, drop_stack) == 0; }
+
+static bool make_stack(void)
+{
+	stack_t stack = { .ss_size = SIGNAL_STACK_BYTES }, old;
+	void *memory;
+
+	pthread_once(&stack_key_once, make_stack_key);
+	if (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE) && old.ss_size >= SIGNAL_STACK_ENOUGH)
+		return true;
+	memory = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return false;
+	stack.ss_sp = memory;
+	if (!stack_key_made || pthread_setspecific(stack_key, memory) != 0 || sigaltstack(&stack, NULL) != 0) {
+		munmap(memory, SIGNAL_STACK_BYTES);
+		return false;
+	}
+	return true;
+}
+
+bool signals_new(const char **why)
 {
 	*why = "the host lets nobody handle its signals";
-	d->signal_stack = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (d->signal_stack == MAP_FAILED)
-		d->signal_stack = NULL;
-	return d->signal_stack && install();
+	return install();
 }
 
-/* The running thread gets a stack for signals: the guest's stack pointer is no address of the host's. */
-void signals_enter(struct direct *d)
+bool signals_enter(struct direct *d)
 {
-	stack_t stack = { .ss_sp = d->signal_stack, .ss_size = SIGNAL_STACK_BYTES };
-
-	sigaltstack(&stack, &d->old_stack);
+	if (!stack_ready && !(stack_ready = make_stack()))
+		return false;
 	d->outer = running;
 	running = d;
+	return true;
 }
 
-void signals_leave(struct direct *d)
-{
-	running = d->outer;
-	sigaltstack(&d->old_stack, NULL);
-}
-
-void signals_free(struct direct *d)
-{
-	if (d->signal_stack)
-		munmap(d->signal_stack, SIGNAL_STACK_BYTES);
-}
+void signals_leave(struct direct *d) { running = d->outer; }
