@@ -8,7 +8,8 @@
  *   4. The end     written code, a full cache
  *   5. Heat        instructions that fault often
  *
- * A block is keyed by EIP, the page of guest RAM that its bytes are in, and the mode; it lies in one page.
+ * A block is keyed by EIP, the page of guest RAM that its bytes are in, and the mode; it lies in one page, or is a
+ * kernel's single instruction in two.
  * A dead one's entry leads back to the engine; its memory comes back when the cache is full and everything
  * goes.
  */
@@ -19,6 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cpu/decode.h"
 #include "direct/emit.h"
 
 /* ---- 1. Memory ------------------------------------------------------------------------------ */
@@ -67,12 +69,13 @@ bool cache_new(struct direct *d, const char **why)
 	d->hash = pages_of(HASH_BUCKETS * sizeof(*d->hash));
 	d->page_blocks = pages_of(ram_pages(d) * sizeof(*d->page_blocks));
 	d->code_pages = pages_of(ram_pages(d) / 8 + 1);
+	d->second_pages = pages_of(ram_pages(d) / 8 + 1);
 	d->link_pages = pages_of(WORLD_PAGES / 8);
 	d->soft = pages_of(SOFT_SLOTS * sizeof(*d->soft));
 	d->heat = pages_of(SOFT_SLOTS);
 	d->soft_list = pages_of(SOFT_SLOTS * sizeof(*d->soft_list));
 	if (!d->blocks || !d->links || !d->fallbacks || !d->points || !d->hash || !d->page_blocks ||
-	    !d->code_pages || !d->link_pages || !d->soft || !d->heat || !d->soft_list)
+	    !d->code_pages || !d->second_pages || !d->link_pages || !d->soft || !d->heat || !d->soft_list)
 		return false;
 	d->block_count = d->link_count = d->fallback_count = 1; /* 0 is none */
 	return true;
@@ -99,6 +102,8 @@ void cache_free(struct direct *d)
 		munmap(d->page_blocks, ram_pages(d) * sizeof(*d->page_blocks));
 	if (d->code_pages)
 		munmap(d->code_pages, ram_pages(d) / 8 + 1);
+	if (d->second_pages)
+		munmap(d->second_pages, ram_pages(d) / 8 + 1);
 	if (d->link_pages)
 		munmap(d->link_pages, WORLD_PAGES / 8);
 	if (d->soft)
@@ -141,16 +146,23 @@ static void watch_frame(struct direct *d, uint32_t frame)
 }
 
 /* *b is complete but for the lists. */
-void add_translation(struct direct *d, struct block *b, bool crossing)
+void add_translation(struct direct *d, struct block *b)
 {
 	uint32_t n = (uint32_t)(b - d->blocks), *bucket = bucket_of(d, b->eip, b->frame, b->mode);
 
-	(void)crossing;
 	b->next_hash = *bucket;
 	*bucket = n;
 	b->next_page = d->page_blocks[b->frame];
 	d->page_blocks[b->frame] = n;
 	watch_frame(d, b->frame);
+	if (b->second) {
+		uint32_t second = b->second - 1, page = b->eip / UM_PAGE_SIZE + 1;
+		b->next_crossing = d->crossings;
+		d->crossings = n;
+		d->second_pages[second / 8] |= (uint8_t)(1u << second % 8);
+		d->link_pages[page % WORLD_PAGES / 8] |= (uint8_t)(1u << page % 8);
+		watch_frame(d, second);
+	}
 	d->stats.blocks++;
 	d->stats.block_bytes += b->bytes;
 	d->stats.host_bytes += b->code_bytes;
@@ -200,7 +212,15 @@ void redirect_link(struct direct *d, struct block_link *l)
 	set_displacement(d, l->site, l->stub);
 }
 
-/* Jumps into other pages hold as long as those pages' translations do. */
+static void kill_crossings(struct direct *d)
+{
+	for (uint32_t n = d->crossings; n; n = d->blocks[n].next_crossing)
+		if (!d->blocks[n].dead)
+			kill_translation(d, &d->blocks[n]);
+	d->crossings = 0;
+}
+
+/* Jumps into other pages, and what lies in two, hold as long as those pages' translations do. */
 void unlink_far(struct direct *d)
 {
 	for (uint32_t n = 1; n < d->link_count; n++) {
@@ -210,6 +230,7 @@ void unlink_far(struct direct *d)
 		set_displacement(d, l->site, l->stub);
 		l->linked = false;
 	}
+	kill_crossings(d);
 	memset(d->link_pages, 0, WORLD_PAGES / 8);
 	invalidate_returns(d);
 }
@@ -264,8 +285,43 @@ void kill_translation(struct direct *d, struct block *b)
 	invalidate_returns(d);
 }
 
+static void forget_crossings(struct direct *d, uint32_t frame, uint32_t first)
+{
+	for (uint32_t *at = &d->crossings; *at;) {
+		struct block *b = &d->blocks[*at];
+		if (!b->dead && b->second == frame + 1 && first < b->bytes - (UM_PAGE_SIZE - b->eip % UM_PAGE_SIZE))
+			kill_translation(d, b);
+		if (b->dead)
+			*at = b->next_crossing;
+		else
+			at = &b->next_crossing;
+	}
+}
+
+void forget_written(struct direct *d, uint32_t frame, uint32_t first, uint32_t last)
+{
+	bool second = d->second_pages[frame / 8] >> frame % 8 & 1;
+
+	for (uint32_t *at = &d->page_blocks[frame]; *at;) {
+		struct block *b = &d->blocks[*at];
+		uint32_t start = b->eip % UM_PAGE_SIZE;
+		if (!b->dead && start <= last && start + b->bytes > first)
+			kill_translation(d, b);
+		if (b->dead)
+			*at = b->next_page;
+		else
+			at = &b->next_page;
+	}
+	if (second && first < INSN_BYTES_MAX)
+		forget_crossings(d, frame, first);
+	if (!d->page_blocks[frame] && !second)
+		d->code_pages[frame / 8] &= (uint8_t)~(1u << frame % 8);
+}
+
 void cache_flush(struct direct *d)
 {
+	memset(d->second_pages, 0, ram_pages(d) / 8 + 1);
+	d->crossings = 0;
 	memset(d->hash, 0, HASH_BUCKETS * sizeof(*d->hash));
 	memset(d->page_blocks, 0, ram_pages(d) * sizeof(*d->page_blocks));
 	memset(d->code_pages, 0, ram_pages(d) / 8 + 1);

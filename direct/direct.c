@@ -123,18 +123,7 @@ static void code_was_written(void *user, const uint8_t *host, unsigned bytes)
 	uint32_t first = (uint32_t)((uintptr_t)host % UM_PAGE_SIZE), last = first + bytes - 1;
 
 	d->stats.code_writes++;
-	for (uint32_t *at = &d->page_blocks[frame]; *at;) {
-		struct block *b = &d->blocks[*at];
-		uint32_t start = b->eip % UM_PAGE_SIZE;
-		if (!b->dead && start <= last && start + b->bytes > first)
-			kill_translation(d, b);
-		if (b->dead)
-			*at = b->next_page;
-		else
-			at = &b->next_page;
-	}
-	if (!d->page_blocks[frame])
-		d->code_pages[frame / 8] &= (uint8_t)~(1u << frame % 8);
+	forget_written(d, frame, first, last);
 }
 
 /* The portable engine decoded something there: it must hear of writes. */

@@ -137,6 +137,7 @@ struct block {
 	uint32_t eip;
 	uint32_t frame;      /* page of guest RAM */
 	uint32_t next_hash, next_page; /* block numbers, 0: none */
+	uint32_t second, next_crossing; /* reaches into this page of guest RAM (its number + 1) as well */
 	uint32_t code;       /* offset in the cache: the checked entry */
 	uint32_t code_bytes;
 	uint32_t points;     /* first of its points */
@@ -170,6 +171,7 @@ struct fallback {
 	uint32_t block;
 	uint16_t index;      /* in its block */
 	uint16_t cause;      /* for statistics */
+	bool crossing;       /* in two pages, of which only the first is sure: fetched anew each time */
 };
 
 /* ---- 4. struct direct ----------------------------------------------------------------------- */
@@ -215,6 +217,8 @@ struct direct {
 	uint32_t *hash;
 	uint32_t *page_blocks;   /* by page of guest RAM */
 	uint8_t *code_pages;     /* bit by page: it holds translated code */
+	uint8_t *second_pages;   /* ... the end of a block that begins in another page */
+	uint32_t crossings;      /* first block in two pages */
 	uint8_t *link_pages;     /* bit by linear page: a link leads there from another page */
 	uint32_t *soft;          /* hashed set of addresses of soft instructions */
 	uint32_t *soft_list;     /* their slots */
@@ -257,7 +261,9 @@ bool cache_new(struct direct *d, const char **why);
 void cache_free(struct direct *d);
 void cache_flush(struct direct *d);
 struct block *find_translation(struct direct *d, uint32_t eip, uint32_t frame, unsigned mode);
-void add_translation(struct direct *d, struct block *b, bool crossing);
+void add_translation(struct direct *d, struct block *b);
+/* Bytes [first, last] of this page were written. */
+void forget_written(struct direct *d, uint32_t frame, uint32_t first, uint32_t last);
 /* The block whose code is at this host address, or NULL. */
 struct block *block_at(const struct direct *d, const uint8_t *host);
 void kill_translation(struct direct *d, struct block *b);

@@ -342,7 +342,8 @@ const void *direct_c_fallback(struct hot *hot, uint32_t number)
 	c->exc.vector = -1;
 	c->budget = c->slice = f->insn->flags & INSN_END ? 1 : 4096; /* a branch is not to go on from there */
 	c->reserve = 0;
-	ok = cpu_execute(c, f->insn);
+	c->eip = f->eip;
+	ok = f->crossing ? cpu_run_block(c, MODE_STEP) : cpu_execute(c, f->insn);
 	c->patch = NULL;
 	d->counted += (uint64_t)(c->slice - c->budget);
 	d->step_index++;

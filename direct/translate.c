@@ -783,6 +783,111 @@ static bool has_room(struct direct *d)
 	       d->point_count + BLOCK_INSNS_MAX < BLOCKS_MAX * 16;
 }
 
+/* What every block has: begin_block(), instructions, end_block(). */
+static void begin_translation(struct translation *t, struct block *b, uint32_t frame)
+{
+	struct direct *d = t->d;
+
+	t->code = d->used;
+	t->e.start = t->e.at = d->code + d->to_write + d->used;
+	*b = (struct block){ .eip = t->eip, .frame = frame, .mode = (uint8_t)t->mode, .code = d->used,
+		             .points = d->point_count };
+	emit_checked_entry(t);
+	b->entry = (uint16_t)(t->e.at - t->e.start);
+}
+
+static void end_translation(struct translation *t, struct block *b)
+{
+	struct direct *d = t->d;
+
+	b->links = d->link_count;
+	emit_exits(t);
+	b->link_count = (uint8_t)(d->link_count - b->links);
+	d->point_count += t->insns;
+	b->insns = (uint8_t)t->insns;
+	while ((t->e.at - t->e.start) % 16)
+		emit8(&t->e, 0xCC);
+	b->code_bytes = (uint32_t)(t->e.at - t->e.start);
+	d->used += b->code_bytes;
+	d->block_count++;
+	add_translation(d, b);
+}
+
+/* One instruction: its point, its code.  false: the block ends after it. */
+static bool add_insn(struct translation *t, struct piece *p, const uint8_t *bytes)
+{
+	struct direct *d = t->d;
+	bool goes_on;
+
+	d->points[d->point_count + t->insns] = (struct point){
+		(uint16_t)(t->e.at - t->e.start), (uint16_t)(t->bytes | (t->shadow ? POINT_SHADOW : 0)) };
+	t->shadow = t->goes_on = false;
+	goes_on = translate_insn(t, p, bytes);
+	t->bytes += p->insn->len;
+	t->insns++;
+	return goes_on;
+}
+
+static bool is_undefined(const struct insn *i) { return i->fn == op_undefined || i->fn == op_too_long; }
+
+/* The page of guest RAM behind the code at `linear`, or NULL (with nothing raised). */
+static const uint8_t *code_page(struct cpu *c, uint32_t linear)
+{
+	const uint8_t *host;
+	um_gpa gpa;
+
+	if (!fetch_page(c, linear, &host, &gpa)) {
+		c->exc.vector = -1;
+		return NULL;
+	}
+	return host && (size_t)(host - c->ram) < c->ram_bytes ? host : NULL;
+}
+
+/* An instruction in two pages.  In the global world it is code as any other while both translations last; for
+ * others only the first page is sure. */
+static struct block *translate_crossing(struct translation *t, const uint8_t *host, unsigned dmode)
+{
+	struct direct *d = t->d;
+	struct cpu *c = d->cpu;
+	unsigned first = UM_PAGE_SIZE - t->eip % UM_PAGE_SIZE;
+	uint32_t frame = (uint32_t)((size_t)(host - d->config.ram) / UM_PAGE_SIZE);
+	const uint8_t *second = code_page(c, t->eip + first);
+	struct block *b = &d->blocks[d->block_count];
+	uint8_t bytes[2 * INSN_BYTES_MAX] = { 0 };
+	struct insn insn;
+	struct piece p = { .insn = &insn, .eip = t->eip };
+	bool sure;
+
+	if (!second)
+		return NULL;
+	memcpy(bytes, host, first);
+	memcpy(bytes + first, second, INSN_BYTES_MAX - first);
+	if (decode(c->decoder, bytes, INSN_BYTES_MAX, dmode, c->options, &insn) != DECODE_OK)
+		return NULL;
+	look_at(&p, bytes);
+	sure = (t->mode & DMODE_RING) == RING_GLOBAL && tlb_is_global(c, t->eip + first) && !is_undefined(&insn) &&
+	       d->options & DIRECT_OPT_LINK && !d->stepping;
+	begin_translation(t, b, frame);
+	if (sure) {
+		p.soft = is_soft(d, frame, p.eip % UM_PAGE_SIZE);
+		b->second = (uint32_t)((size_t)(second - d->config.ram) / UM_PAGE_SIZE) + 1;
+		if (add_insn(t, &p, bytes))
+			jump_to(t, t->eip + t->bytes);
+		b->bytes = (uint16_t)t->bytes;
+	} else {
+		unsigned n = add_fallback(t, &p);
+		d->points[d->point_count] = (struct point){ (uint16_t)(t->e.at - t->e.start), 0 };
+		d->fallbacks[n].crossing = true;
+		d->fallbacks[n].cause = CAUSE_CROSSING;
+		emit_r9d(&t->e, n);
+		emit_stub(&t->e, HOT_STUB_FALLBACK);
+		t->insns = 1;
+		b->bytes = (uint16_t)first;
+	}
+	end_translation(t, b);
+	return b;
+}
+
 struct block *translate(struct direct *d, uint32_t eip, const uint8_t *host, unsigned mode)
 {
 	struct cpu *c = d->cpu;
@@ -795,44 +900,25 @@ struct block *translate(struct direct *d, uint32_t eip, const uint8_t *host, uns
 
 	if (!has_room(d))
 		cache_flush(d);
-	t.code = d->used;
-	t.e.start = t.e.at = d->code + d->to_write + d->used;
 	b = &d->blocks[d->block_count];
-	*b = (struct block){ .eip = eip, .frame = frame, .mode = (uint8_t)mode, .code = d->used,
-		             .points = d->point_count };
-	emit_checked_entry(&t);
-	b->entry = (uint16_t)(t.e.at - t.e.start);
 	while (!ended && t.insns < BLOCK_INSNS_MAX && t.bytes < avail) {
 		struct piece p = { .insn = &insn, .eip = eip + t.bytes };
 		if (decode(c->decoder, host + t.bytes, avail - t.bytes, dmode, c->options, &insn) == DECODE_MORE)
 			break;
+		if (!t.insns)
+			begin_translation(&t, b, frame);
 		look_at(&p, host + t.bytes);
 		p.soft = is_soft(d, frame, p.eip % UM_PAGE_SIZE);
-		d->points[d->point_count + t.insns] = (struct point){
-			(uint16_t)(t.e.at - t.e.start), (uint16_t)(t.bytes | (t.shadow ? POINT_SHADOW : 0)) };
-		t.shadow = t.goes_on = false;
-		undefined = insn.fn == op_undefined || insn.fn == op_too_long;
-		ended = !translate_insn(&t, &p, host + t.bytes);
-		t.bytes += insn.len;
-		t.insns++;
+		undefined = is_undefined(&insn);
+		ended = !add_insn(&t, &p, host + t.bytes);
 	}
 	if (!t.insns)
-		return NULL; /* the first is in two pages */
+		return translate_crossing(&t, host, dmode);
 	if (!ended)
 		jump_to(&t, eip + t.bytes);
-	b->links = d->link_count;
-	emit_exits(&t);
-	b->link_count = (uint8_t)(d->link_count - b->links);
-	d->point_count += t.insns;
-	b->insns = (uint8_t)t.insns;
 	/* An undefined opcode has no length: all bytes that were looked at count. */
 	b->bytes = (uint16_t)(undefined && t.bytes + INSN_BYTES_MAX > avail ? avail
 	                      : undefined ? t.bytes + INSN_BYTES_MAX - 1 : t.bytes);
-	while ((t.e.at - t.e.start) % 16)
-		emit8(&t.e, 0xCC);
-	b->code_bytes = (uint32_t)(t.e.at - t.e.start);
-	d->used += b->code_bytes;
-	d->block_count++;
-	add_translation(d, b, false);
+	end_translation(&t, b);
 	return b;
 }
