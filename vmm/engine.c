@@ -94,6 +94,8 @@ bool vm_set_engine(struct vm *vm, enum vm_engine engine)
 	if (direct && !vm->direct)
 		return false;
 	vm->engine = direct ? VM_ENGINE_DIRECT : VM_ENGINE_PORTABLE;
+	if (!direct)
+		rest_engine(vm);
 	return true;
 }
 
@@ -193,10 +195,13 @@ void interrupt_engine(struct vm *vm)
 #define SLICE_MIN_NS 30000u
 #define WAITING_NS 50000u /* the board waits for something that the guest does without a word */
 
+/* `at` 0: not at all.  It goes on by itself until then: a signal that comes where it has no effect, in a handler or
+ * between the engine's last look and the guest's first instruction, makes a slice longer, not endless. */
 static void set_timer(struct vm *vm, uint64_t at)
 {
 	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(at / 1000000000u),
-		                                 .tv_nsec = (long)(at % 1000000000u) } };
+		                                 .tv_nsec = (long)(at % 1000000000u) },
+		                   .it_interval = { .tv_nsec = SLICE_MAX_NS } };
 	timer_settime(vm->timer, TIMER_ABSTIME, &when, NULL);
 	vm->armed = at;
 }
@@ -229,10 +234,10 @@ void deadline_moved(struct vm *vm)
 		set_timer(vm, wanted);
 }
 
-/* A sleeping thread is not to be woken for a slice that is over. */
+/* A thread that sleeps, or runs the other engine, is not to be woken for a slice that is over. */
 void rest_engine(struct vm *vm)
 {
-	if (vm->has_timer && vm->armed > vm->host_seen)
+	if (vm->has_timer && vm->armed)
 		set_timer(vm, 0);
 }
 

@@ -76,7 +76,7 @@ struct vm {
 	sigset_t mask;                /* of the thread, before vm_run() */
 	timer_t timer;                /* while vm_run() runs, if there is a direct engine */
 	bool has_timer;
-	uint64_t armed;               /* the host's time when it expires; in the past: it is not armed */
+	uint64_t armed;               /* the host's time when it expires first; 0: it is not armed */
 	atomic_int thread;            /* that vm_run() runs in, if there is a direct engine; 0: none */
 	struct machine *machine;      /* board_pc.c's */
 	struct lguest_board *lguest;  /* board_lguest.c's */
