@@ -536,5 +536,8 @@ bool parse_run_options(int argc, char **argv, struct run_options *o, struct gues
 		if (!fine)
 			return false;
 	}
+	/* The direct engine decodes nothing that could be shown. */
+	if (o->engine == VM_ENGINE_AUTO && (o->log_mask & VM_LOG_IN_ASM))
+		o->engine = VM_ENGINE_PORTABLE;
 	return check_options(&p);
 }

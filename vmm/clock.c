@@ -25,7 +25,7 @@ uint64_t host_now(void)
 
 uint64_t vm_now(struct vm *vm)
 {
-	if (vm->paused)
+	if (vm->paused || vm->config.counted_time)
 		return vm->now;
 	uint64_t host = host_now(), went = host - vm->host_seen;
 	uint64_t made_up = went * CATCH_UP, step = went + (vm->lag < made_up ? vm->lag : made_up);
@@ -44,6 +44,17 @@ uint64_t vm_now(struct vm *vm)
 uint64_t host_ns_for(const struct vm *vm, uint64_t guest_ns)
 {
 	return vm->lag ? guest_ns / (1 + CATCH_UP) : guest_ns;
+}
+
+#define COUNTED_START 1700000000u /* the date that counted time begins at, seconds */
+
+uint64_t read_wall_clock(const struct vm *vm)
+{
+	struct timespec now;
+	if (vm->config.counted_time)
+		return COUNTED_START * 1000000000ull + vm->now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 uint64_t read_tsc(void *user)

@@ -152,7 +152,7 @@ bool console_listens(const struct console *console)
 	return !console->in_ended && !console->gone;
 }
 
-static void feed_guest(struct vm *vm)
+void console_feed(struct vm *vm)
 {
 	struct console *console = &vm->console;
 	while (console->in_count) {
@@ -175,7 +175,7 @@ static size_t input_room(const struct console *console)
 	return room == 0 && console->in_tty ? 1 : room;
 }
 
-static void read_input(struct vm *vm)
+void console_read(struct vm *vm)
 {
 	struct console *console = &vm->console;
 	uint8_t bytes[256];
@@ -202,6 +202,6 @@ static void read_input(struct vm *vm)
 
 void console_pump(struct vm *vm)
 {
-	read_input(vm);
-	feed_guest(vm);
+	console_read(vm);
+	console_feed(vm);
 }

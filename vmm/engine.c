@@ -52,6 +52,7 @@ bool make_engine(struct vm *vm, struct guest_error *error)
 		.options = vm->config.direct_options,
 		.worlds = vm->config.direct_worlds,
 		.max_mappings = vm->config.direct_mappings,
+		.exact = vm->config.counted_time,
 	};
 	const char *why = NULL;
 	if (vm->ram_fd >= 0 && !(vm->direct = direct_new(&config, &why)))

@@ -9,6 +9,7 @@
  *   engine.c    which engine runs the guest; what interrupts the direct one
  *   console.c   bytes between the serial port and two file descriptors
  *   log.c       -d: exceptions, decoded blocks, shadow events
+ *   check.c     two machines in lock-step, one by each engine
  *   stuck.c     proof that a guest will never do anything again
  *   vm.c        making, loading, resetting, freeing
  *   run.c       the loop
@@ -95,6 +96,7 @@ struct vm {
 	unsigned idle_wakes;  /* wake-ups in a row after which the guest soon slept again */
 	uint64_t outside;     /* calls that the guest made to the world: ports, absent memory, time */
 	uint64_t quiet_since; /* since when interrupts were found off at every look; 0: they were on */
+	uint64_t chance;      /* counted_time: what the next random numbers come from */
 	uint64_t next_proof;  /* when to try the next proof of being stuck */
 	char words[4096];
 };
@@ -119,6 +121,7 @@ void ram_replaced(struct vm *vm);
 
 uint64_t host_now(void);
 uint64_t read_tsc(void *vm); /* what RDTSC returns: TSC_HZ a second */
+uint64_t read_wall_clock(const struct vm *vm); /* ns since 1970 */
 
 /* The host's ns, about, until the guest's clock has gone on by so many. */
 uint64_t host_ns_for(const struct vm *vm, uint64_t guest_ns);
@@ -156,7 +159,9 @@ size_t console_put(struct console *console, const uint8_t *bytes, size_t count);
 void console_flush(struct console *console);
 /* Wait for the last output to go, as long as it moves. */
 void console_drain(struct console *console, int patience_ms);
-/* Read what is there, let the filter see it, give the guest what it takes. */
+/* Read what is there, let the filter see it; give the guest what it takes; both. */
+void console_read(struct vm *vm);
+void console_feed(struct vm *vm);
 void console_pump(struct vm *vm);
 /* The window's size where the console is a terminal. */
 bool console_size(const struct console *console, uint16_t *columns, uint16_t *rows);

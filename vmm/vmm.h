@@ -68,6 +68,7 @@ struct vm_config {
 	unsigned watchdog_seconds;    /* end a guest that has had interrupts off for so long; 0: never.  A loop
 	                               * that provably never ends is VM_STUCK without it */
 	bool paused;                  /* start paused: vm_pause(vm, false) goes on */
+	bool counted_time;            /* for vm_check(): time, date and chance are the same in each run */
 };
 enum vm_opt {
 	VM_OPT_SLACK = 1u << 0, /* a guest that does nothing but tick may be woken some milliseconds late */
@@ -87,6 +88,7 @@ enum vm_end {
 	VM_NOMEM,        /* the host has no memory for shadow tables */
 	VM_HANGUP,       /* the console's other end is gone: terminal closed, pipe broken, disk full */
 	VM_STOPPED,      /* the shadow refused to go on, or the image could not be loaded again */
+	VM_DIFFERS,      /* vm_check(): the engines came to different things */
 };
 
 /* NULL: error->text says why (bad size, no memory, bad image...). */
@@ -96,7 +98,21 @@ void vm_free(struct vm *vm);
  * SIGRTMIN+3 in the thread that runs it, and leaves its handler installed.  A handler of yours for another signal
  * must have SA_ONSTACK then (guest code has no stack of the host's), and does best to block all signals. */
 enum vm_end vm_run(struct vm *vm);
-/* Leave vm_run() with VM_KICKED soon.  Async-signal-safe. */
+/* Run two machines of one configuration (counted_time; the first with the direct engine; drives as snapshots, no
+ * networks) in lock-step until they differ or end.  Input is the first one's and goes to both, only it is heard. */
+struct vm_check_config {
+	uint64_t every;  /* instructions between two comparisons of all memory; >= 1 */
+	uint64_t from;   /* ... the first of which comes after so many */
+	FILE *report;    /* where a difference is described, or NULL */
+};
+struct vm_check_result {
+	uint64_t instructions, blocks;
+	uint32_t pages;  /* that differ */
+	char what[256];  /* the first difference */
+};
+enum vm_end vm_check(struct vm *direct, struct vm *portable, const struct vm_check_config *config,
+                     struct vm_check_result *result);
+/* Leave vm_run() or vm_check() with VM_KICKED soon.  Async-signal-safe. */
 void vm_kick(struct vm *vm);
 /* Stop and continue the guest, its clocks included; the console's filter goes on being called.  From the
  * thread that runs the vm (a filter), or while it does not run. */
