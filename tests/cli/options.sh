@@ -40,7 +40,7 @@ run() { # run STATUS ARGUMENTS...
 says() { [ "$(cat "$1")" = "$2" ] || { echo "said '$(cat "$1")', not '$2'"; false; }; }
 silent() { [ ! -s "$1" ] || { cat "$1"; false; }; }
 json() { # one line, an object of numbers
-	[ "$(wc -l <"$tmp/err")" = 1 ] && grep -q -x -E '\{("[a-z_]+":[0-9]+,?)+\}' "$tmp/err" || { cat "$tmp/err"; false; }
+	[ "$(wc -l <"$tmp/err")" = 1 ] && grep -q -x -E '\{("[a-z0-9_]+":[0-9]+,?)+\}' "$tmp/err" || { cat "$tmp/err"; false; }
 }
 
 json_of_some_engine() {
