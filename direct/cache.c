@@ -350,7 +350,7 @@ bool is_soft(const struct direct *d, uint32_t frame, uint32_t offset)
 	return d->options & DIRECT_OPT_SOFT && d->soft[soft_slot(key)] == key + 1;
 }
 
-bool heat_up(struct direct *d, uint32_t frame, uint32_t offset, unsigned by)
+bool heat_up(struct direct *d, uint32_t frame, uint32_t offset, unsigned by, bool for_good)
 {
 	uint32_t key = frame << 12 | offset, slot = soft_slot(key);
 
@@ -359,7 +359,7 @@ bool heat_up(struct direct *d, uint32_t frame, uint32_t offset, unsigned by)
 	if ((d->heat[slot] = (uint8_t)(d->heat[slot] + by)) < HOT_ENOUGH)
 		return false;
 	d->heat[slot] = 0;
-	if (!d->soft[slot])
+	if (!d->soft[slot] && !for_good)
 		d->soft_list[d->soft_count++] = slot;
 	d->soft[slot] = key + 1;
 	d->stats.softened++;
@@ -381,12 +381,7 @@ static void harden(struct direct *d, uint32_t key)
 	uint32_t frame = key >> 12, offset = key & 0xFFF;
 
 	d->soft[soft_slot(key)] = 0;
-	for (uint32_t n = d->page_blocks[frame]; n; n = d->blocks[n].next_page) {
-		struct block *b = &d->blocks[n];
-		uint32_t start = b->eip % UM_PAGE_SIZE;
-		if (!b->dead && start <= offset && start + b->bytes > offset)
-			kill_translation(d, b);
-	}
+	forget_written(d, frame, offset, offset);
 }
 
 void cool_down(struct direct *d)

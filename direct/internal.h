@@ -270,8 +270,8 @@ void kill_translation(struct direct *d, struct block *b);
 void link_to(struct direct *d, struct block_link *l, const struct block *target);
 void unlink_far(struct direct *d);
 bool is_soft(const struct direct *d, uint32_t frame, uint32_t offset);
-/* It faulted once more; true: it is to be translated anew. */
-bool heat_up(struct direct *d, uint32_t frame, uint32_t offset, unsigned by);
+/* It faulted once more; true: it is to be translated anew.  `for_good`: to stay soft. */
+bool heat_up(struct direct *d, uint32_t frame, uint32_t offset, unsigned by, bool for_good);
 
 void redirect_link(struct direct *d, struct block_link *l);
 /* A soft instruction did not find its page. */

@@ -102,7 +102,7 @@ static bool handle_fault(struct direct *d, int signal, uintptr_t address, uconte
 	const struct point *p;
 	unsigned index = 0;
 	uint32_t offset;
-	bool filled;
+	bool filled, for_good;
 
 	if (!b)
 		return false;
@@ -115,8 +115,11 @@ static bool handle_fault(struct direct *d, int signal, uintptr_t address, uconte
 	save_state(d, u, b->eip + guest_offset(p));
 	offset = (b->eip + guest_offset(p)) % UM_PAGE_SIZE;
 	filled = fill(d, u, signal, address);
+	/* A kernel's way to its programs' memory, to page tables, to devices will be no other next time. */
+	for_good = !filled && d->cpu->cpl != 3;
 	/* In the usual case the instruction is just done again.  (A block from before it turned soft goes, too.) */
-	if (!heat_up(d, b->frame, offset, filled ? HEAT_FILL : HEAT_FAULT) && !is_soft(d, b->frame, offset)) {
+	if (!heat_up(d, b->frame, offset, filled ? HEAT_FILL : HEAT_FAULT, for_good) &&
+	    !is_soft(d, b->frame, offset)) {
 		if (filled && !b->dead && !d->cpu->pending) {
 			u->uc_mcontext.gregs[REG_RSP] = (greg_t)d->hot.p_rsp; /* translations may have gone */
 			return true;
