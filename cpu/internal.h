@@ -268,6 +268,8 @@ bool cpu_attend(struct cpu *c, unsigned *extra);
 bool cpu_execute(struct cpu *c, const struct insn *i);
 /* One block at EIP, or with MODE_STEP one instruction.  false: c->exit. */
 bool cpu_run_block(struct cpu *c, unsigned extra);
+/* One instruction at EIP (with c->budget 1), of which no decoded block is kept. */
+bool cpu_run_insn(struct cpu *c);
 /* Record an exception; returns RUN_FAULT so that handlers can `return raise(...)`.  Faults leave eip at the
  * instruction: c->eip = c->block_eip + i->off is done by the loop from the handler's `i` via these. */
 enum run raise_exception(struct cpu *c, const struct insn *i, enum vector vector);

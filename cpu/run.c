@@ -329,6 +329,17 @@ bool cpu_execute(struct cpu *c, const struct insn *i) { return execute(c, i); }
 /* One block; in step mode one instruction. */
 bool cpu_run_block(struct cpu *c, unsigned extra) { return execute(c, find_block(c, extra)); }
 
+bool cpu_run_insn(struct cpu *c)
+{
+	uint32_t options = c->options;
+	bool ok;
+
+	c->options &= ~(uint32_t)CPU_OPT_BLOCKS;
+	ok = execute(c, find_block(c, MODE_STEP));
+	c->options = options;
+	return ok;
+}
+
 /* Instructions between two visits of the loop at most.  Also bounds the stack where the compiler makes calls
  * of the jumps from handler to handler. */
 #define RUN_SLICE 4096

@@ -70,12 +70,13 @@ bool cache_new(struct direct *d, const char **why)
 	d->page_blocks = pages_of(ram_pages(d) * sizeof(*d->page_blocks));
 	d->code_pages = pages_of(ram_pages(d) / 8 + 1);
 	d->second_pages = pages_of(ram_pages(d) / 8 + 1);
+	d->patience = pages_of(ram_pages(d) * sizeof(*d->patience));
 	d->link_pages = pages_of(WORLD_PAGES / 8);
 	d->soft = pages_of(SOFT_SLOTS * sizeof(*d->soft));
 	d->heat = pages_of(SOFT_SLOTS);
 	d->soft_list = pages_of(SOFT_SLOTS * sizeof(*d->soft_list));
 	if (!d->blocks || !d->links || !d->fallbacks || !d->points || !d->hash || !d->page_blocks ||
-	    !d->code_pages || !d->second_pages || !d->link_pages || !d->soft || !d->heat || !d->soft_list)
+	    !d->code_pages || !d->second_pages || !d->patience || !d->link_pages || !d->soft || !d->heat || !d->soft_list)
 		return false;
 	d->block_count = d->link_count = d->fallback_count = 1; /* 0 is none */
 	return true;
@@ -102,6 +103,8 @@ void cache_free(struct direct *d)
 		munmap(d->page_blocks, ram_pages(d) * sizeof(*d->page_blocks));
 	if (d->code_pages)
 		munmap(d->code_pages, ram_pages(d) / 8 + 1);
+	if (d->patience)
+		munmap(d->patience, ram_pages(d) * sizeof(*d->patience));
 	if (d->second_pages)
 		munmap(d->second_pages, ram_pages(d) / 8 + 1);
 	if (d->link_pages)
@@ -312,10 +315,31 @@ void forget_written(struct direct *d, uint32_t frame, uint32_t first, uint32_t l
 		else
 			at = &b->next_page;
 	}
-	if (second && first < INSN_BYTES_MAX)
+	if (second && first < INSN_BYTES_MAX) {
 		forget_crossings(d, frame, first);
+		if (first == 0 && last == UM_PAGE_SIZE - 1) {
+			d->second_pages[frame / 8] &= (uint8_t)~(1u << frame % 8);
+			second = false;
+		}
+	}
 	if (!d->page_blocks[frame] && !second)
 		d->code_pages[frame / 8] &= (uint8_t)~(1u << frame % 8);
+}
+
+/* Memory that held code is often used for data later, and then each write costs a fault: after some writes all its
+ * code goes.  Where code comes back each time, later and later. */
+#define PATIENCE 16u
+#define PATIENCE_MAX 12u
+
+void give_up_page(struct direct *d, uint32_t frame)
+{
+	struct page_patience *p = &d->patience[frame];
+
+	if (!d->page_blocks[frame] || ++p->writes < PATIENCE << p->times)
+		return;
+	p->writes = 0;
+	p->times = (uint8_t)(p->times + (p->times < PATIENCE_MAX));
+	forget_written(d, frame, 0, UM_PAGE_SIZE - 1);
 }
 
 void cache_flush(struct direct *d)

@@ -124,6 +124,7 @@ static void code_was_written(void *user, const uint8_t *host, unsigned bytes)
 
 	d->stats.code_writes++;
 	forget_written(d, frame, first, last);
+	give_up_page(d, frame);
 }
 
 /* The portable engine decoded something there: it must hear of writes. */

@@ -161,6 +161,12 @@ struct block_link {
 	bool linked;
 };
 
+/* How often a page of guest RAM with code was written, and given up. */
+struct page_patience {
+	uint32_t writes;
+	uint8_t times;
+};
+
 /* An instruction that the portable engine's handler does. */
 struct fallback {
 	struct insn insn[2]; /* the second ends it */
@@ -171,7 +177,7 @@ struct fallback {
 	uint32_t block;
 	uint16_t index;      /* in its block */
 	uint16_t cause;      /* for statistics */
-	bool crossing;       /* in two pages, of which only the first is sure: fetched anew each time */
+	const uint8_t *second; /* in two pages, of which only the first is sure: where the second was; NULL: in one */
 };
 
 /* ---- 4. struct direct ----------------------------------------------------------------------- */
@@ -218,6 +224,7 @@ struct direct {
 	uint32_t *page_blocks;   /* by page of guest RAM */
 	uint8_t *code_pages;     /* bit by page: it holds translated code */
 	uint8_t *second_pages;   /* ... the end of a block that begins in another page */
+	struct page_patience *patience; /* by page of guest RAM */
 	uint32_t crossings;      /* first block in two pages */
 	uint8_t *link_pages;     /* bit by linear page: a link leads there from another page */
 	uint32_t *soft;          /* hashed set of addresses of soft instructions */
@@ -264,6 +271,8 @@ struct block *find_translation(struct direct *d, uint32_t eip, uint32_t frame, u
 void add_translation(struct direct *d, struct block *b);
 /* Bytes [first, last] of this page were written. */
 void forget_written(struct direct *d, uint32_t frame, uint32_t first, uint32_t last);
+/* ... once more: is there still any use in keeping code from it? */
+void give_up_page(struct direct *d, uint32_t frame);
 /* The block whose code is at this host address, or NULL. */
 struct block *block_at(const struct direct *d, const uint8_t *host);
 void kill_translation(struct direct *d, struct block *b);
@@ -281,6 +290,8 @@ void missed_softly(struct direct *d, uint32_t frame, uint32_t offset);
 void cool_down(struct direct *d);
 
 /* translate.c */
+/* The page of guest RAM behind the code at `linear`, or NULL (with nothing raised). */
+const uint8_t *code_page(struct cpu *c, uint32_t linear);
 struct block *translate(struct direct *d, uint32_t eip, const uint8_t *host, unsigned mode);
 
 /* run.c */

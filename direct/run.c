@@ -203,9 +203,9 @@ static bool run_portable(struct direct *d, unsigned extra)
 	bool ok;
 
 	count(d, is_usable(c) ? CAUSE_CROSSING : CAUSE_MODE);
-	c->budget = c->slice = d->stepping ? 1 : 64;
+	c->budget = c->slice = d->stepping || extra || is_usable(c) ? 1 : 64;
 	c->reserve = 0;
-	ok = cpu_run_block(c, d->stepping ? extra | MODE_STEP : extra);
+	ok = c->slice == 1 ? cpu_run_insn(c) : cpu_run_block(c, 0);
 	d->counted += (uint64_t)(c->slice - c->budget);
 	c->budget = c->slice = 0;
 	return ok;
@@ -340,10 +340,12 @@ const void *direct_c_fallback(struct hot *hot, uint32_t number)
 	d->step_index = f->index;
 	c->block_eip = f->eip;
 	c->exc.vector = -1;
-	c->budget = c->slice = f->insn->flags & INSN_END ? 1 : 4096; /* a branch is not to go on from there */
+	/* A branch is not to go on from there. */
+	c->budget = c->slice = f->insn->flags & INSN_END || f->second ? 1 : 4096;
 	c->reserve = 0;
 	c->eip = f->eip;
-	ok = f->crossing ? cpu_run_block(c, MODE_STEP) : cpu_execute(c, f->insn);
+	ok = f->second && code_page(c, (f->eip | ~PAGE_MASK) + 1) != f->second ? cpu_run_insn(c)
+	                                                                      : cpu_execute(c, f->insn);
 	c->patch = NULL;
 	d->counted += (uint64_t)(c->slice - c->budget);
 	d->step_index++;
@@ -367,9 +369,9 @@ const void *direct_c_fault(struct hot *hot)
 
 	count(d, CAUSE_FAULT);
 	c->exc.vector = -1;
-	c->budget = c->slice = 4096;
+	c->budget = c->slice = 1;
 	c->reserve = 0;
-	ok = cpu_run_block(c, MODE_STEP);
+	ok = cpu_run_insn(c);
 	d->counted += (uint64_t)(c->slice - c->budget);
 	c->budget = c->slice = 0;
 	if (!ok)

@@ -433,7 +433,10 @@ static void emit_condition(struct translation *t, unsigned cc, uint32_t taken, u
 	emit8(&t->e, 0x0F);
 	emit8(&t->e, 0x80 | cc);
 	leave_through(t, taken);
-	jump_to(t, fall);
+	/* The block goes on, unless instructions are counted. */
+	t->goes_on = !t->d->stepping && t->exits + 4 <= EXITS_MAX && same_page(fall, t->eip);
+	if (!t->goes_on)
+		jump_to(t, fall);
 }
 
 /* LOOPNE LOOPE LOOP JECXZ: E0-E3, without touching the flags. */
@@ -739,6 +742,9 @@ static bool emit_insn(struct translation *t, struct piece *p)
 
 /* ---- 8. A block ----------------------------------------------------------------------------- */
 
+#define ENTRY_BYTES 23u
+#define ENTRY_ALIGN 32u
+
 /* Only when R8D is this block's EIP: a jump table's entry may be another's. */
 static void emit_checked_entry(struct translation *t)
 {
@@ -788,6 +794,8 @@ static void begin_translation(struct translation *t, struct block *b, uint32_t f
 {
 	struct direct *d = t->d;
 
+	/* Loops come back to the plain entry. */
+	d->used += (0u - (d->used + ENTRY_BYTES)) % ENTRY_ALIGN;
 	t->code = d->used;
 	t->e.start = t->e.at = d->code + d->to_write + d->used;
 	*b = (struct block){ .eip = t->eip, .frame = frame, .mode = (uint8_t)t->mode, .code = d->used,
@@ -805,8 +813,6 @@ static void end_translation(struct translation *t, struct block *b)
 	b->link_count = (uint8_t)(d->link_count - b->links);
 	d->point_count += t->insns;
 	b->insns = (uint8_t)t->insns;
-	while ((t->e.at - t->e.start) % 16)
-		emit8(&t->e, 0xCC);
 	b->code_bytes = (uint32_t)(t->e.at - t->e.start);
 	d->used += b->code_bytes;
 	d->block_count++;
@@ -830,8 +836,7 @@ static bool add_insn(struct translation *t, struct piece *p, const uint8_t *byte
 
 static bool is_undefined(const struct insn *i) { return i->fn == op_undefined || i->fn == op_too_long; }
 
-/* The page of guest RAM behind the code at `linear`, or NULL (with nothing raised). */
-static const uint8_t *code_page(struct cpu *c, uint32_t linear)
+const uint8_t *code_page(struct cpu *c, uint32_t linear)
 {
 	const uint8_t *host;
 	um_gpa gpa;
@@ -865,24 +870,25 @@ static struct block *translate_crossing(struct translation *t, const uint8_t *ho
 	if (decode(c->decoder, bytes, INSN_BYTES_MAX, dmode, c->options, &insn) != DECODE_OK)
 		return NULL;
 	look_at(&p, bytes);
-	sure = (t->mode & DMODE_RING) == RING_GLOBAL && tlb_is_global(c, t->eip + first) && !is_undefined(&insn) &&
+	if (is_undefined(&insn))
+		return NULL;
+	sure = (t->mode & DMODE_RING) == RING_GLOBAL && tlb_is_global(c, t->eip + first) &&
 	       d->options & DIRECT_OPT_LINK && !d->stepping;
 	begin_translation(t, b, frame);
+	b->second = (uint32_t)((size_t)(second - d->config.ram) / UM_PAGE_SIZE) + 1;
+	b->bytes = insn.len;
 	if (sure) {
 		p.soft = is_soft(d, frame, p.eip % UM_PAGE_SIZE);
-		b->second = (uint32_t)((size_t)(second - d->config.ram) / UM_PAGE_SIZE) + 1;
 		if (add_insn(t, &p, bytes))
 			jump_to(t, t->eip + t->bytes);
-		b->bytes = (uint16_t)t->bytes;
 	} else {
 		unsigned n = add_fallback(t, &p);
 		d->points[d->point_count] = (struct point){ (uint16_t)(t->e.at - t->e.start), 0 };
-		d->fallbacks[n].crossing = true;
+		d->fallbacks[n].second = second;
 		d->fallbacks[n].cause = CAUSE_CROSSING;
 		emit_r9d(&t->e, n);
 		emit_stub(&t->e, HOT_STUB_FALLBACK);
 		t->insns = 1;
-		b->bytes = (uint16_t)first;
 	}
 	end_translation(t, b);
 	return b;
