@@ -628,9 +628,11 @@ enum run op_stale(struct cpu *c, const struct insn *i)
 {
 	struct insn *first;
 
+	/* On after the one that wrote, not at this: in between there may have been some that do nothing and have no
+	 * record (decode_run()), and it may be they that were written. */
 	if (!i->first) {
-		c->eip = insn_eip(c, i);
-		c->budget -= i->count - (i->len ? 1 : 0); /* op_block_end has no bytes: all before it ran */
+		c->eip = next_eip(c, i - 1);
+		c->budget -= i[-1].count;
 		c->patch = NULL;
 		return RUN_BLOCK;
 	}

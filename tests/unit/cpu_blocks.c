@@ -50,6 +50,23 @@ static void a_store_into_the_running_block_takes_effect_at_once(void **state)
 	each(store_into_the_next_instruction);
 }
 
+static void store_into_what_does_nothing(struct rig *rig)
+{
+	/* xor eax, eax; mov byte [next], 0x40; next: nop (an inc eax now); mov ecx, 1; hlt */
+	RIG_LOAD(rig, 0x31, 0xC0, 0xC6, 0x05, 0x09, 0x00, 0x01, 0x00, 0x40, 0x90, 0xB9, 0x01, 0x00, 0x00, 0x00, 0xF4);
+	run_to_hlt(rig);
+	assert_int_equal(eax(rig), 1);
+	/* ... among several, before a branch */
+	RIG_LOAD(rig, 0x31, 0xC0, 0xC6, 0x05, 0x0A, 0x00, 0x01, 0x00, 0x40, 0x90, 0x90, 0x90, 0xEB, 0x00, 0xF4);
+	run_to_hlt(rig);
+	assert_int_equal(eax(rig), 1);
+}
+static void a_store_into_an_instruction_without_a_record_takes_effect(void **state)
+{
+	(void)state;
+	each(store_into_what_does_nothing);
+}
+
 static void loop_that_counts_in_its_code(struct rig *rig)
 {
 	/* mov ecx, 50; again: add eax, 0 (imm8 counts up); inc byte [again+2]; dec ecx; jnz again; hlt */
@@ -385,6 +402,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_store_into_the_running_block_takes_effect_at_once),
+		cmocka_unit_test(a_store_into_an_instruction_without_a_record_takes_effect),
 		cmocka_unit_test(a_loop_that_modifies_itself_each_time_round),
 		cmocka_unit_test(the_last_byte_of_a_long_instruction_counts),
 		cmocka_unit_test(undefined_bytes_that_change),
