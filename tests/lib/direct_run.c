@@ -585,7 +585,7 @@ static struct direct_result run_whole(struct direct_rig *rig, const struct progr
 
 #define SHORTEST_US 20u
 #define LONGEST_US 100u
-#define PER_NS 4u              /* instructions, at most */
+#define PER_NS 16u             /* instructions, at most */
 #define SEARCH_MAX 8000000u    /* instructions that are worth looking for the place */
 #define LOOKALIKES_MAX 64u     /* places that only look like it: a loop that changes memory alone */
 
