@@ -147,7 +147,8 @@ static bool is_tame(struct direct_rig *rig)
 {
 	struct direct_result steps = direct_rig_run(rig, &program, HOW_QUIET_STEPS, false);
 
-	return !steps.same || !(steps.skipped || steps.strayed || steps.unmapped);
+	return !steps.same || !(steps.skipped || steps.strayed || steps.unmapped ||
+	                        direct_rig_rewrites_itself(rig, &program));
 }
 
 static struct direct_result run_one(enum program_kind kind, uint64_t seed, enum direct_how how)

@@ -325,6 +325,7 @@ void program_make(struct program *program, const struct program_config *config)
 		m.kind = (enum program_kind)rng_below(&m.rng, PROGRAM_KINDS);
 	m.paging = m.kind == PROGRAM_TABLES || !rng_one_in(&m.rng, 12);
 	m.global = !rng_one_in(&m.rng, 4);
+	program->global = m.global;
 	m.cr4 = CR4_OSFXSR | (config->flushes || !rng_one_in(&m.rng, 8) ? CR4_PSE : 0) |
 	        (m.global && !rng_one_in(&m.rng, 4) ? CR4_PGE : 0) |
 	        (rng_one_in(&m.rng, 2) ? CR4_OSXMMEXCPT : 0);

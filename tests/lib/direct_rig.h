@@ -14,8 +14,8 @@
  * can see must be the same.
  *
  * What may differ.  A program that unmaps the code it runs, without a flush, may run on for a while; one that loads
- * CR3 with something that is none of its directories may still see global pages: what comes of it is not judged.  A
- * page-table entry that is changed and not flushed may be obeyed later (UM_OPT_UNSYNC),
+ * CR3 with something that is none of its directories, or changes those, may still see global pages; a repeated
+ * instruction that writes over itself may be noticed sooner or later: what comes of it is not judged.  A page-table entry that is changed and not flushed may be obeyed later (UM_OPT_UNSYNC),
  * and when depends on what was filled.  Programs for such rigs flush what they change, and reach no table
  * otherwise (program_config.flushes); without UM_OPT_UNSYNC a change is obeyed at once, so programs may write
  * wherever they like.
@@ -88,6 +88,7 @@ struct program_config {
 };
 struct program {
 	struct program_config config;
+	bool global;             /* CR4.PGE may be set */
 	uint8_t image[DR_HOT];   /* memory at the start */
 	struct cpu_state state;
 };
@@ -110,6 +111,9 @@ struct direct_result {
 /* `careful`: compare all memory at each stop, and print the way there and the difference. */
 struct direct_result direct_rig_run(struct direct_rig *rig, const struct program *program, enum direct_how how,
                                     bool careful);
+
+/* Does an instruction of it write over itself while it repeats? */
+bool direct_rig_rewrites_itself(struct direct_rig *rig, const struct program *program);
 
 /* ---- 5. Differences ------------------------------------------------------------------------- */
 

@@ -258,6 +258,7 @@ void direct_rig_print(struct direct_rig *rig)
 #define STEPS_MAX 3000u        /* of one program; */
 #define QUIET_STEPS_MAX 50000u /* ... when nothing from outside keeps it going */
 #define STEPS_IN_PIECE 48u     /* then an NMI leads to the next */
+#define REWRITES_MAX 400000u   /* instructions */
 #define APART_MAX 256u         /* turns until both counts must have met */
 
 /* Bring both to the same count, the direct engine by `step`s.  false: they do not meet, or one did not move. */
@@ -365,6 +366,24 @@ static bool is_astray(const struct cpu *c)
 
 	return c->cr0 & CR0_PG && c->cr4 & CR4_PGE &&
 	       (root < DR_DIRECTORY || root >= DR_DIRECTORY + DR_DIRECTORIES * UM_PAGE_SIZE);
+}
+
+/* What a directory shows globally is something else now, or an entry of one directory became global: the same doubt. */
+static bool upset_globals(const struct direct_side *side, const struct program *program)
+{
+	uint32_t was;
+
+	if (!program->global)
+		return false;
+	for (uint32_t at = DR_DIRECTORY; at < DR_DIRECTORY + DR_DIRECTORIES * UM_PAGE_SIZE; at += 4) {
+		memcpy(&was, program->image + at, 4);
+		if (at % UM_PAGE_SIZE / 4 != DR_WIN_USER >> 22 && (hot_word(side, at) ^ was) & ~0x60u)
+			return true;
+	}
+	for (uint32_t at = DR_PT_USER; at < DR_PT_KERNEL; at += 4)
+		if ((hot_word(side, at) & 0x101) == 0x101)
+			return true;
+	return false;
 }
 
 /* Only an exit that ends everything says something; HLT and budgets are seen in the registers. */
@@ -479,6 +498,8 @@ static struct direct_result run_steps(struct direct_rig *rig, const struct progr
 		result.strayed |= is_astray(d->cpu) || is_astray(p->cpu);
 		way.changed = way_changed(p, &way) || way_changed(d, &way);
 		result.unmapped |= way.changed;
+		if (!ok)
+			result.strayed |= upset_globals(p, program) || upset_globals(d, program);
 		if (!ok && (result.strayed || way.changed)) {
 			result.skipped = true;
 			return result;
@@ -491,12 +512,36 @@ static struct direct_result run_steps(struct direct_rig *rig, const struct progr
 		}
 	}
 	result.instructions = cpu_instructions(d->cpu) - before;
+	result.strayed |= upset_globals(p, program);
 	if (direct_rig_same(rig, true, result.what, sizeof(result.what)))
 		return result;
 	if (!result.strayed)
 		return failed(rig, result, careful, &trail);
 	result.skipped = true;
 	return result;
+}
+
+/* Does an instruction of this program write over itself while it repeats?  The portable engine alone. */
+bool direct_rig_rewrites_itself(struct direct_rig *rig, const struct program *program)
+{
+	struct cpu *c = rig->portable.cpu;
+	uint8_t before[16], after[16];
+
+	start(rig, program);
+	for (unsigned n = 0; n < REWRITES_MAX; n++) {
+		uint32_t linear = linear_eip(c);
+		size_t have = cpu_peek(c, linear, before, sizeof(before));
+		enum cpu_exit exit = cpu_run(c, 1);
+
+		if (exit == CPU_EXIT_HALTED && !is_over(rig, exit))
+			pulse_nmi(rig);
+		else if (exit != CPU_EXIT_BUDGET)
+			break;
+		/* It is not over, and not what it was. */
+		if (linear_eip(c) == linear && cpu_peek(c, linear, after, have) == have && memcmp(before, after, have))
+			return true;
+	}
+	return false;
 }
 
 /* ---- 5. In whole runs ----------------------------------------------------------------------- */
