@@ -6,7 +6,7 @@
  *   2. Life           direct_probe, direct_new, direct_free
  *   3. Running        direct_run, direct_step
  *   4. Lines          what the core's callbacks tell it
- *   5. Looking        statistics
+ *   5. Looking        statistics, a proof
  *
  * ---- 1. How it works
  *
@@ -94,5 +94,9 @@ struct direct_stats {
 	struct { const char *name; uint64_t count; } fallback[24]; /* ... by cause, name NULL ends */
 };
 void direct_get_stats(const struct direct *d, struct direct_stats *out);
+
+/* Disassembles all translated code: does it keep to its world, its state and itself (verify.c)?  false: `why` says
+ * in a line of at most `bytes` what does not.  Between runs only; some 100 ns an instruction. */
+bool direct_verify(struct direct *d, char *why, size_t bytes);
 
 #endif

@@ -69,3 +69,9 @@ void direct_get_stats(const struct direct *d, struct direct_stats *out)
 	(void)d;
 	memset(out, 0, sizeof *out);
 }
+
+bool direct_verify(struct direct *d, char *why, size_t bytes)
+{
+	(void)d, (void)why, (void)bytes;
+	return true;
+}
