@@ -58,7 +58,7 @@ unsigned add_fallback(struct translation *t, const struct piece *p);
 /* ModRM, SIB and displacement; the REX bits are the caller's. */
 static inline void emit_modrm(struct emitter *e, unsigned reg, const struct memory *m)
 {
-	unsigned r = (reg & 7) << 3, sib = m->scale << 6 | (m->index == NO_REG ? 4u : m->index & 7u) << 3;
+	unsigned r = (reg & 7) << 3, sib = (unsigned)m->scale << 6 | (m->index == NO_REG ? 4u : m->index & 7u) << 3;
 	bool small = (int32_t)m->disp >= -128 && (int32_t)m->disp <= 127;
 
 	if (m->base == NO_REG) { /* an absolute address needs a SIB: without, it is RIP-relative */

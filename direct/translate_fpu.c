@@ -41,7 +41,7 @@ static bool is_x87(const struct piece *p) { return !p->two && (p->opcode & 0xF8)
 
 static bool x87_is_plain(const struct piece *p)
 {
-	unsigned modrm = 0xC0 | p->reg << 3 | p->rm;
+	unsigned modrm = 0xC0u | (unsigned)p->reg << 3 | p->rm;
 
 	if (p->insn->flags & INSN_MEM)
 		return !(p->opcode == 0xD9 && p->reg >= 4 && p->reg <= 6) &&

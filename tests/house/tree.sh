@@ -4,7 +4,7 @@
 . tests/lib/tap.sh
 
 sources() {
-	find bench cli cpu guest guests include machine record shadow tests tools vmm -type f 2>/dev/null |
+	find bench cli cpu direct guest guests include machine record shadow tests tools vmm -type f 2>/dev/null |
 		grep -E '\.([chS]|sh|py)$|^tools/[a-z-]*$' | grep -v -e '^bench/guestbench/' -e '^tools/packages$'
 }
 licensed() {
@@ -15,9 +15,12 @@ licensed() {
 }
 mark='TO''DO|FIX''ME|X''XX'
 finished() { ! sources | xargs grep -n -E "\\b($mark)\\b"; }
-no_variables() { # sections for variables are empty: all state hangs from an object, tables are const
+# Sections for variables are empty: all state hangs from an object, tables are const.  (A handler of SIGSEGV gets no
+# pointer: direct/signal.c knows the engine that a thread runs, and whose handlers there were before.)
+no_variables() {
 	size -A "$build/libumbra.a" "$build/libvm.a" | awk '
 		/^[^ .]*\.o/ { object = $1 }
+		object == "signal.o" { next }
 		($1 ~ /^\.(data|bss|tdata|tbss|init_array|ctors)/ && $1 !~ /^\.data\.rel\.ro/ || $1 == "COMMON") && $2 > 0 {
 			print object, $1, $2; bad = 1
 		}
@@ -30,7 +33,7 @@ needs_nobody() { # what the compiler may call by itself (C11 freestanding, GCC m
 		grep -v -x -E 'mem(cpy|move|set|cmp)|__asan_.*|__ubsan_.*' && return 1
 	return 0
 }
-exits() { ! grep -n -E '\b(exit|abort|_exit)\(' shadow/*.c cpu/*.c machine/*.c machine/*/*.c guest/*.c guest/*/*.c record/*.c vmm/*.c; }
+exits() { ! grep -n -E '\b(exit|abort|_exit)\(' shadow/*.c cpu/*.c machine/*.c machine/*/*.c guest/*.c guest/*/*.c record/*.c vmm/*.c direct/*.c; }
 links_alone() { # with the four functions above and nothing else
 	cat >"$tmp/alone.c" <<'END'
 #include <umbra/shadow.h>
