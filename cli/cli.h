@@ -72,6 +72,7 @@ struct run_options {
 	enum vm_engine engine;
 	uint32_t um_options, cpu_options, vm_options, direct_options;
 	uint32_t worlds, mappings; /* the direct engine's */
+	bool no_confine;           /* ... may make system calls */
 	bool check;                /* both engines, compared */
 	uint64_t check_every, check_from;
 	unsigned watchdog_seconds;

@@ -377,6 +377,12 @@ static bool set_mappings(struct parse *p, const char *value)
 	return parse_count(p, "-direct-mappings", value, 256, 1u << 24, &p->o->mappings);
 }
 
+static bool set_no_confine(struct parse *p, const char *value)
+{
+	(void)value;
+	return p->o->no_confine = true;
+}
+
 static bool set_watchdog(struct parse *p, const char *value)
 {
 	uint32_t seconds = 0;
@@ -433,6 +439,7 @@ static const struct option {
 	{ "prefetch", NULL, VALUE, set_prefetch, "N", "entries filled around a demanded one (8)" },
 	{ "direct-worlds", NULL, VALUE, set_worlds, "N", "direct: address spaces kept mapped" },
 	{ "direct-mappings", NULL, VALUE, set_mappings, "N", "direct: most mappings of the host's" },
+	{ "no-confine", NULL, NOTHING, set_no_confine, NULL, "direct: no filter on its system calls, of which it makes none" },
 	{ "opt", NULL, VALUE, set_opt, "LIST", "just these optimisations, below" },
 	{ "no-opt", NULL, VALUE, clear_opt, "LIST", "all but these" },
 	{ "packed", NULL, NOTHING, set_packed, NULL, "let a Linux kernel unpack itself in the guest" },

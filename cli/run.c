@@ -277,12 +277,22 @@ static const char *blame(struct vm *vm, enum vm_end end)
 	return end == VM_KILLED ? "the guest broke the lguest interface: " : "";
 }
 
+/* A second wall: without it the guest is as safe as the translator is right.  So it is said only to who asks. */
+static void confine(const struct run_options *o, struct vm *vm)
+{
+	const char *why = o->no_confine ? "-no-confine" : direct_confine(vm_direct(vm));
+	if (why && o->stats == STATS_TEXT)
+		fprintf(stderr, "umbra: translated code could make system calls: %s\n", why);
+}
+
 /* `judge`: a second machine, with -engine check. */
 static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 {
 	r->escape.vm = vm;
 	if (r->o.engine == VM_ENGINE_AUTO && vm_engine_reason(vm))
 		fprintf(stderr, "umbra: -engine portable: %s\n", vm_engine_reason(vm));
+	if (vm_direct(vm))
+		confine(&r->o, vm);
 	open_terminal(vm, r->config.console.in, r->o.serial != SERIAL_STDIO);
 	if (r->o.monitor_stdio)
 		open_monitor(&r->escape);

@@ -87,7 +87,10 @@ void cache_free(struct direct *d)
 	if (d->code) {
 		if (d->to_write)
 			munmap(d->code + d->to_write, CACHE_BYTES);
-		munmap(d->code, CACHE_BYTES);
+		if (d->confined)
+			keep_addresses(d->code);
+		else
+			munmap(d->code, CACHE_BYTES);
 	}
 	if (d->blocks)
 		munmap(d->blocks, BLOCKS_MAX * sizeof(*d->blocks));

@@ -3,7 +3,7 @@
  * direct/direct.h - the direct engine: guest code, kernel and user, at near-native speed on the host's own MMU.
  *
  *   1. How it works   worlds, translated code, what the portable engine still does
- *   2. Life           direct_probe, direct_new, direct_free
+ *   2. Life           direct_probe, direct_new, direct_free, direct_confine
  *   3. Running        direct_run, direct_step
  *   4. Lines          what the core's callbacks tell it
  *   5. Looking        statistics, a proof
@@ -59,6 +59,9 @@ const char *direct_probe(void);
 /* NULL: *why says why in one line.  Joins the cpu: from then on cpu_code_written() and the like reach it. */
 struct direct *direct_new(const struct direct_config *config, const char **why);
 void direct_free(struct direct *d);
+/* From now on a system call by translated code, or int $0x80 by anybody, ends the process (SIGSYS): no_new_privs and
+ * a seccomp filter, of all threads and for good.  NULL: so it is; else one line why it is not. */
+const char *direct_confine(struct direct *d);
 
 /* ---- 3. Running ----------------------------------------------------------------------------- */
 

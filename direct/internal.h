@@ -233,6 +233,7 @@ struct direct {
 	uint8_t *heat;           /* hashed by address: faults of an instruction */
 	uint8_t *return_stack;   /* with a guard page on both sides */
 	bool flush_wanted;
+	bool confined;           /* no system call comes from `code` any more: confine.c */
 
 	/* signals */
 	uint32_t fault_eip;
@@ -288,6 +289,9 @@ void missed_softly(struct direct *d, uint32_t frame, uint32_t offset);
 /* Soft instructions that missed little since the last time are translated anew. */
 #define RUNS_PER_SWEEP 4u
 void cool_down(struct direct *d);
+
+/* confine.c */
+void keep_addresses(uint8_t *code); /* in place of unmapping a confined cache */
 
 /* translate.c */
 /* The page of guest RAM behind the code at `linear`, or NULL (with nothing raised). */

@@ -25,6 +25,12 @@ void direct_free(struct direct *d)
 	(void)d;
 }
 
+const char *direct_confine(struct direct *d)
+{
+	(void)d;
+	return lacking;
+}
+
 /* Nobody has an engine to call the rest with. */
 
 enum cpu_exit direct_run(struct direct *d)

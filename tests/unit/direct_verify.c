@@ -41,7 +41,8 @@ static bool one_in(uint32_t n) { return draw() % n == 0; }
 
 static int make_engine(void **state)
 {
-	static const struct direct_rig_config config = { "verify", DIRECT_OPT_ALL, CPU_OPT_ALL, UM_OPT_ALL, 2, 0, 0 };
+	static const struct direct_rig_config config = { .name = "verify", .direct_options = DIRECT_OPT_ALL,
+		.cpu_options = CPU_OPT_ALL, .um_options = UM_OPT_ALL, .worlds = 2 };
 	static struct program program;
 	const struct program_config start = { .kind = PROGRAM_MIXED, .seed = 1 };
 	const char *why;
