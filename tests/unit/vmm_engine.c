@@ -157,7 +157,10 @@ static void what_cannot_be_has_a_reason(void **state)
 	setrlimit(RLIMIT_AS, &before);
 	assert_int_equal(vm_get_engine(c.vm), VM_ENGINE_PORTABLE);
 	assert_string_equal(vm_engine_reason(c.vm), error.text);
-	assert_true(run_a_little(&c) > 1000);
+	/* (On a busy host the kick may come first.) */
+	for (unsigned tries = 0; tries < 100 && counted(&c) < 1000; tries++)
+		run_a_little(&c);
+	assert_true(counted(&c) >= 1000);
 	end(&c);
 }
 
@@ -320,18 +323,16 @@ static void the_clock_keeps_pace_with_the_hosts(void **state)
 		skip();
 	start(&c, VM_ENGINE_DIRECT);
 	run_a_little(&c);
-	/* A host that is busy gives us no processor for a while: once in ten is enough. */
-	uint64_t guest = 0, host = 4;
-	for (unsigned tries = 0; tries < 10 && (guest > host + 100000000 || guest < host / 4 * 3); tries++) {
-		guest = vm_now(c.vm);
-		host = clock_ns(CLOCK_MONOTONIC);
-		for (unsigned k = 0; k < 10; k++)
-			run_a_little(&c);
-		guest = vm_now(c.vm) - guest;
-		host = clock_ns(CLOCK_MONOTONIC) - host;
-	}
-	if (guest > host + 100000000 || guest < host / 4 * 3)
-		fail_msg("%llu ms of %llu", (unsigned long long)guest / 1000000, (unsigned long long)host / 1000000);
+	/* A host that is busy gives us no processor for a while, and the guest no time: what counts is what we had. */
+	uint64_t guest = vm_now(c.vm), host = clock_ns(CLOCK_MONOTONIC), ours = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	for (unsigned k = 0; k < 20; k++)
+		run_a_little(&c);
+	guest = vm_now(c.vm) - guest;
+	host = clock_ns(CLOCK_MONOTONIC) - host;
+	ours = clock_ns(CLOCK_THREAD_CPUTIME_ID) - ours;
+	if (guest > host + 100000000 || guest < ours / 4 * 3)
+		fail_msg("%llu ms of %llu, and %llu of the processor's", (unsigned long long)guest / 1000000,
+		         (unsigned long long)host / 1000000, (unsigned long long)ours / 1000000);
 	end(&c);
 }
 
