@@ -140,8 +140,8 @@ static void accesses_that_are_not_recorded_change_nothing(void **state)
 	(void)state;
 	if (!have_guest())
 		skip();
-	some = record_forks("F", 3, "");
-	all = record_forks("F", 3, "-no-opt tlb");
+	some = record_forks("F", 3, "-engine portable");
+	all = record_forks("F", 3, "-engine portable -no-opt tlb");
 	a = least_faults(&some);
 	b = least_faults(&all);
 	assert_true(b.accesses > 100 * a.accesses);
