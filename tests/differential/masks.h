@@ -180,10 +180,18 @@ static bool untouched_by_arpl(const struct native_form *form, const struct nativ
 	       !(out->eflags & FL_ZF);
 }
 
+/* CMPS has two operands in memory, and nobody says which is read first: where both fault, processors of one maker differ. */
+static bool compares_memory(const struct native_form *form)
+{
+	return form->known && form->z.meta.category == ZYDIS_CATEGORY_STRINGOP &&
+	       (form->z.mnemonic == ZYDIS_MNEMONIC_CMPSB || form->z.mnemonic == ZYDIS_MNEMONIC_CMPSW ||
+	        form->z.mnemonic == ZYDIS_MNEMONIC_CMPSD);
+}
+
 /* An operand of many words, partly in an absent page: the first byte accessed there is any of it. */
 static bool cr2_undefined(const struct native_form *form)
 {
-	return form->known && ((form->size > 8 && form->size != 16) || pushes_or_pops_all(form));
+	return form->known && ((form->size > 8 && form->size != 16) || pushes_or_pops_all(form) || compares_memory(form));
 }
 
 /* What is stored or loaded in parts: a part outside the segment, another in an absent page. */
@@ -199,12 +207,17 @@ static bool calls_wrongly(const struct native_form *form, uint32_t a, uint32_t b
 	       b >= EXC_SS && b <= EXC_PF;
 }
 
+static bool either_operand(const struct native_form *form, uint32_t a, uint32_t b)
+{
+	return compares_memory(form) && a != NATIVE_NO_VECTOR && b != NATIVE_NO_VECTOR;
+}
+
 /* Is it open which of the two outcomes is right? */
 static bool either_fault(const struct native_form *form, const struct native_regs *a, const struct native_regs *b)
 {
 	return may_fault_by_width(form, a->vector) || may_fault_by_width(form, b->vector) ||
 	       untouched_by_arpl(form, a) || untouched_by_arpl(form, b) || in_parts(form, a->vector, b->vector) ||
-	       calls_wrongly(form, a->vector, b->vector);
+	       calls_wrongly(form, a->vector, b->vector) || either_operand(form, a->vector, b->vector);
 }
 
 /* An SSE operand that is misaligned (#GP whatever the segment) and outside SS (#SS): no order is given
