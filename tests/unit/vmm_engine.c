@@ -38,7 +38,7 @@ struct counting {
 
 static bool has_direct(void)
 {
-	return !direct_probe() && test_rounds(100) == 100; /* valgrind has no processor of the host's */
+	return !direct_probe() && !getenv("TEST_VALGRIND"); /* which has a processor of its own */
 }
 
 static void prepare(struct counting *c, enum vm_engine engine, const char *code, size_t bytes)
@@ -145,8 +145,8 @@ static void what_cannot_be_has_a_reason(void **state)
 	struct rlimit before, little = { .rlim_cur = 3ull << 30, .rlim_max = RLIM_INFINITY };
 	(void)state;
 	prepare(&c, VM_ENGINE_DIRECT, COUNTS, sizeof COUNTS - 1);
-	if (!direct_probe() && !has_direct())
-		skip();
+	if (test_rounds(100) != 100)
+		skip(); /* sanitizers need the address space */
 	getrlimit(RLIMIT_AS, &before);
 	little.rlim_max = before.rlim_max;
 	setrlimit(RLIMIT_AS, &little);
