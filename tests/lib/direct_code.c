@@ -62,9 +62,10 @@ static unsigned some_label(struct maker *m)
 
 static void refer(struct maker *m, unsigned bytes, unsigned label)
 {
+	unsigned skew = !m->p->config.defined && one_in(m, 32) ? below(m, 3) : 0;
+
 	if (m->fixups < FIXUPS_MAX)
-		m->fixup[m->fixups++] = (struct fixup){ m->at, (uint16_t)label, (uint8_t)bytes,
-			                                (uint8_t)(one_in(m, 32) ? below(m, 3) : 0) };
+		m->fixup[m->fixups++] = (struct fixup){ m->at, (uint16_t)label, (uint8_t)bytes, (uint8_t)skew };
 	m->at += bytes ? bytes : 4;
 }
 
@@ -123,6 +124,8 @@ static const struct native_recipe *draw_recipe(struct maker *m, enum pool pool)
 	while (count < 8 && groups[count] != GROUP_NONE)
 		count++;
 	group = groups[below(m, count)];
+	if (m->p->config.defined && group == GROUP_FPU_STATE)
+		group = GROUP_X87;
 	if (!recipes[group])
 		recipes[group] = forms_of_group(group, &recipe_counts[group]);
 	return &recipes[group][below(m, (uint32_t)recipe_counts[group])];
@@ -191,6 +194,16 @@ static void aim(struct maker *m, int base, int index, uint32_t displacement)
 		mov_imm(m, (unsigned)base, address(m) - (one_in(m, 2) ? displacement : 0));
 }
 
+/* cmp esp, imm8: every flag is defined again. */
+static void define_flags(struct maker *m) { CODE(m, 0x83, 0xFC, (uint8_t)below(m, 256)); }
+
+/* Results that are not flags. */
+static bool is_undefined(const struct maker *m, const ZydisDecodedInstruction *z)
+{
+	return m->p->config.defined && z->operand_width == 16 &&
+	       (z->mnemonic == ZYDIS_MNEMONIC_SHLD || z->mnemonic == ZYDIS_MNEMONIC_SHRD);
+}
+
 static unsigned draw_prefixes(struct maker *m, uint8_t *bytes, const struct native_recipe *r)
 {
 	static const uint8_t overrides[] = { 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x64, 0x65 };
@@ -227,10 +240,12 @@ static void any_instruction(struct maker *m, enum pool pool)
 	bytes[n++] = draw_modrm(m, r->modrm);
 	memcpy(bytes + n, tail, sizeof(tail));
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder(m->code16), bytes, 15, &z, op))) {
-		if (one_in(m, 8)) /* an undefined one as well */
+		if (one_in(m, 8) && !m->p->config.defined) /* an undefined one as well */
 			put(m, bytes, n);
 		return;
 	}
+	if (is_undefined(m, &z))
+		return;
 	base = memory_base(&z, op, &index);
 	if (z.raw.disp.size == 8)
 		displacement = (uint32_t)(int32_t)(int8_t)bytes[z.raw.disp.offset];
@@ -247,6 +262,8 @@ static void any_instruction(struct maker *m, enum pool pool)
 		aim(m, base, index, displacement);
 	if (!relative) {
 		put(m, bytes, z.length);
+		if (m->p->config.defined && z.cpu_flags && z.cpu_flags->undefined)
+			define_flags(m);
 		return;
 	}
 	put(m, bytes, z.raw.imm[0].offset);
@@ -615,13 +632,15 @@ static void soft_interrupt(struct maker *m)
 static void flag_work(struct maker *m)
 {
 	switch (below(m, 7)) {
-	case 0: put8(m, 0xFA); break;
-	case 1: put8(m, 0xFB); break; /* what follows is in its shadow */
 	case 2: /* a single step or two */
+		if (m->p->config.defined)
+			break;
 		CODE(m, 0x9C, 0x81, 0x0C, 0x24, 0x00, 0x01, 0x00, 0x00, 0x9D);
 		any_instruction(m, POOL_INTEGER);
 		CODE(m, 0x9C, 0x81, 0x24, 0x24, 0xFF, 0xFE, 0xFF, 0xFF, 0x9D);
 		break;
+	case 0: put8(m, 0xFA); break;
+	case 1: put8(m, 0xFB); break; /* what follows is in its shadow */
 	case 3: /* any flags that do no lasting harm */
 		put8(m, 0x68);
 		put32(m, (uint32_t)rng_next(&m->rng) & (FL_STATUS | FL_DF | FL_IF | FL_AC | FL_ID | FL_NT));
@@ -645,7 +664,10 @@ static void system_item(struct maker *m)
 	case 5: CODE(m, 0x0F, 0x06); break; /* CLTS */
 	case 6: flush(m, at); break;
 	case 7: case 8: change_table(m); break;
-	case 9: /* a breakpoint (global: a task switch does not end it halfway) */
+	case 9:
+		if (m->p->config.defined)
+			break;
+		/* a breakpoint (global: a task switch does not end it halfway) */
 		mov_imm(m, CPU_EAX, one_in(m, 2) ? at : m->shown + below(m, 0x400));
 		CODE(m, 0x0F, 0x23, (uint8_t)(0xC0 | below(m, 4) << 3));
 		mov_imm(m, CPU_EAX, 0x400 | ((uint32_t)rng_next(&m->rng) & 0xAA) | (uint32_t)rng_next(&m->rng) << 16);
@@ -817,10 +839,19 @@ static void item(struct maker *m)
 			one_in(m, 2) ? load_segment_register(m) : any_instruction(m, POOL_SEGMENT);
 		break;
 	case SORT_TABLE: change_table(m); break;
-	case SORT_SELF: modify(m); break;
-	case SORT_GARBAGE: garbage(m); break;
+	case SORT_SELF:
+		if (!m->p->config.defined)
+			modify(m);
+		break;
+	case SORT_GARBAGE:
+		if (!m->p->config.defined)
+			garbage(m);
+		break;
 	case SORT_FAR: far(m); break;
-	case SORT_UNDEFINED: any_instruction(m, one_in(m, 2) ? POOL_UNDEFINED : POOL_PRIVILEGED); break;
+	case SORT_UNDEFINED:
+		if (!m->p->config.defined)
+			any_instruction(m, one_in(m, 2) ? POOL_UNDEFINED : POOL_PRIVILEGED);
+		break;
 	default:
 		if (one_in(m, 5))
 			mov_imm(m, below(m, 4), value(m));
@@ -893,7 +924,7 @@ static void draw_record(struct maker *m, struct record *r)
 {
 	draw_segments(m, r);
 	r->eflags = 2 | ((uint32_t)rng_next(&m->rng) & FL_STATUS) | (one_in(m, 3) ? 0 : FL_IF);
-	r->eflags |= one_in(m, 24) ? FL_TF : 0;
+	r->eflags |= !m->p->config.defined && one_in(m, 24) ? FL_TF : 0;
 	r->eflags |= one_in(m, 12) ? FL_DF : 0;
 	r->eflags |= one_in(m, 8) ? FL_AC : 0;
 	r->eflags |= one_in(m, 4) ? FL_IOPL : one_in(m, 6) ? 1u << 12 : 0;

@@ -298,7 +298,7 @@ struct direct_rig *direct_rig_new(const struct direct_rig_config *config, const 
 	}
 	struct direct_config direct = {
 		.cpu = rig->direct.cpu, .um = rig->direct.um, .ram_fd = rig->direct.fd, .ram = rig->direct.ram,
-		.ram_bytes = DR_RAM, .options = config->direct_options, .worlds = config->worlds, .exact = true,
+		.ram_bytes = DR_RAM, .options = config->direct_options, .worlds = config->worlds, .exact = !config->inexact,
 	};
 	rig->direct.direct = direct_new(&direct, why);
 	if (!rig->direct.direct) {

@@ -59,6 +59,7 @@ struct direct_rig_config {
 	const char *name;
 	uint32_t direct_options, cpu_options, um_options;
 	uint32_t worlds, max_tables, max_roots; /* 0: usual */
+	bool inexact;            /* direct_config.exact is not set: for whole runs of programs that are `defined` */
 };
 
 struct direct_rig {
@@ -84,6 +85,7 @@ struct program_config {
 	uint64_t seed;
 	bool flushes;            /* what it changes in tables */
 	bool ends;               /* by itself, mostly: no loops that need an interrupt */
+	bool defined;            /* it shows nobody what the manual leaves undefined */
 	bool unread;             /* it does not look at its tables: Accessed and Dirty may be set ahead of an interruption */
 };
 struct program {
@@ -112,8 +114,9 @@ struct direct_result {
 struct direct_result direct_rig_run(struct direct_rig *rig, const struct program *program, enum direct_how how,
                                     bool careful);
 
-/* Does an instruction of it write over itself while it repeats? */
-bool direct_rig_rewrites_itself(struct direct_rig *rig, const struct program *program);
+/* Does an instruction of it write over itself while it repeats, or (where it is to be `defined`) show what the manual
+ * leaves undefined? */
+bool direct_rig_doubts(struct direct_rig *rig, const struct program *program);
 
 /* ---- 5. Differences ------------------------------------------------------------------------- */
 

@@ -119,12 +119,19 @@ static bool same_registers(struct cpu *d, struct cpu *p, char *what, size_t byte
 	return true;
 }
 
-static bool same_rest(struct cpu *d, struct cpu *p, char *what, size_t bytes)
+/* Where the last floating-point instruction was is not always noted. */
+static void forget_pointers(struct cpu_state *s) { memset(s->fxsave + 6, 0, 16); }
+
+static bool same_rest(struct direct_rig *rig, char *what, size_t bytes)
 {
 	struct cpu_state sd, sp;
 
-	cpu_get_state(d, &sd);
-	cpu_get_state(p, &sp);
+	cpu_get_state(rig->direct.cpu, &sd);
+	cpu_get_state(rig->portable.cpu, &sp);
+	if (rig->config.inexact) {
+		forget_pointers(&sd);
+		forget_pointers(&sp);
+	}
 	if (!same_segment(&sd.ldtr, &sp.ldtr) || !same_segment(&sd.tr, &sp.tr))
 		return differs(what, bytes, "ldtr or tr");
 	if (sd.gdtr.base != sp.gdtr.base || sd.gdtr.limit != sp.gdtr.limit || sd.idtr.base != sp.idtr.base ||
@@ -153,11 +160,30 @@ static bool same_bytes(const struct direct_rig *rig, size_t first, size_t end, c
 	               rig->portable.ram[first]);
 }
 
+enum { ACCESSED = 0x20, DIRTY = 0x40 };
+
+/* Hot memory, but for these bits in the tables.  An interruption may come when a page was just found for an
+ * instruction that then does not happen; the host's string instructions have an order of their own. */
+static bool same_hot_memory(const struct direct_rig *rig, uint32_t but, char *what, size_t bytes)
+{
+	uint32_t d, p;
+
+	if (!same_bytes(rig, 0, DR_DIRECTORY, what, bytes) || !same_bytes(rig, DR_TABLES_END, DR_HOT, what, bytes))
+		return false;
+	for (uint32_t at = DR_DIRECTORY; at < DR_TABLES_END; at += 4) {
+		memcpy(&d, rig->direct.ram + at, 4);
+		memcpy(&p, rig->portable.ram + at, 4);
+		if ((d ^ p) & ~but)
+			return same_bytes(rig, at, at + 4, what, bytes);
+	}
+	return true;
+}
+
 static bool same_memory(const struct direct_rig *rig, char *what, size_t bytes)
 {
 	size_t end = 0;
 
-	if (!same_bytes(rig, 0, DR_HOT, what, bytes))
+	if (!same_hot_memory(rig, rig->config.inexact ? ACCESSED : 0, what, bytes))
 		return false;
 	for (unsigned side = 0; side < 2; side++) {
 		const struct direct_side *s = side ? &rig->portable : &rig->direct;
@@ -177,7 +203,7 @@ bool direct_rig_same(struct direct_rig *rig, bool all, char *what, size_t bytes)
 	if (d->heard_count != p->heard_count || d->heard_hash != p->heard_hash)
 		return differs(what, bytes, "bus or exceptions: %llu heard, must be %llu (or they were others)",
 		               (unsigned long long)d->heard_count, (unsigned long long)p->heard_count);
-	return !all || (same_rest(d->cpu, p->cpu, what, bytes) && same_memory(rig, what, bytes));
+	return !all || (same_rest(rig, what, bytes) && same_memory(rig, what, bytes));
 }
 
 /* ---- 3. Telling ----------------------------------------------------------------------------- */
@@ -258,7 +284,7 @@ void direct_rig_print(struct direct_rig *rig)
 #define STEPS_MAX 3000u        /* of one program; */
 #define QUIET_STEPS_MAX 50000u /* ... when nothing from outside keeps it going */
 #define STEPS_IN_PIECE 48u     /* then an NMI leads to the next */
-#define REWRITES_MAX 400000u   /* instructions */
+#define DOUBT_MAX 400000u      /* instructions */
 #define APART_MAX 256u         /* turns until both counts must have met */
 
 /* Bring both to the same count, the direct engine by `step`s.  false: they do not meet, or one did not move. */
@@ -494,7 +520,7 @@ static struct direct_result run_steps(struct direct_rig *rig, const struct progr
 			ok = differs(result.what, sizeof(result.what), "exit %d, must be %d", (int)d_exit, (int)p_exit);
 		ok = ok && direct_rig_same(rig, careful, result.what, sizeof(result.what));
 		if (ok && !careful && step % 16 == 0)
-			ok = same_rest(d->cpu, p->cpu, result.what, sizeof(result.what));
+			ok = same_rest(rig, result.what, sizeof(result.what));
 		result.strayed |= is_astray(d->cpu) || is_astray(p->cpu);
 		way.changed = way_changed(p, &way) || way_changed(d, &way);
 		result.unmapped |= way.changed;
@@ -521,25 +547,60 @@ static struct direct_result run_steps(struct direct_rig *rig, const struct progr
 	return result;
 }
 
-/* Does an instruction of this program write over itself while it repeats?  The portable engine alone. */
-bool direct_rig_rewrites_itself(struct direct_rig *rig, const struct program *program)
+/* Does it leave something undefined, and let the next instruction see that?  `next`: the bytes there. */
+static bool shows_undefined(const uint8_t *bytes, size_t have, bool code16, const uint8_t *next)
+{
+	ZydisDecoder decoder;
+	ZydisDecodedInstruction z;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+
+	ZydisDecoderInit(&decoder, code16 ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_LEGACY_32,
+	                 code16 ? ZYDIS_STACK_WIDTH_16 : ZYDIS_STACK_WIDTH_32);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, have, &z, op)))
+		return false;
+	switch ((int)z.mnemonic) {
+	case ZYDIS_MNEMONIC_AND: case ZYDIS_MNEMONIC_OR: case ZYDIS_MNEMONIC_XOR: case ZYDIS_MNEMONIC_TEST:
+		return false; /* AF alone, which all processors clear */
+	case ZYDIS_MNEMONIC_FNSTENV: case ZYDIS_MNEMONIC_FNSAVE: case ZYDIS_MNEMONIC_FXSAVE:
+		return true;  /* where the last instruction was */
+	case ZYDIS_MNEMONIC_SHLD: case ZYDIS_MNEMONIC_SHRD:
+		if (z.operand_width == 16)
+			return true;
+		break;
+	default: break;
+	}
+	return z.cpu_flags && z.cpu_flags->undefined && (next[0] != 0x83 || next[1] != 0xFC);
+}
+
+/* One instruction of the portable engine's; true: it is doubtful. */
+static bool doubtful_step(struct direct_rig *rig, bool defined, enum cpu_exit *exit)
 {
 	struct cpu *c = rig->portable.cpu;
-	uint8_t before[16], after[16];
+	uint8_t before[16], after[16] = { 0 };
+	bool code16 = is_16bit(c);
+	uint32_t linear = linear_eip(c);
+	size_t have = cpu_peek(c, linear, before, sizeof(before));
+
+	*exit = cpu_run(c, 1);
+	/* It is not over, and not what it was. */
+	if (linear_eip(c) == linear && cpu_peek(c, linear, after, have) == have && memcmp(before, after, have))
+		return true;
+	cpu_peek(c, linear_eip(c), after, 2);
+	return defined && shows_undefined(before, have, code16, after);
+}
+
+bool direct_rig_doubts(struct direct_rig *rig, const struct program *program)
+{
+	enum cpu_exit exit = CPU_EXIT_BUDGET;
 
 	start(rig, program);
-	for (unsigned n = 0; n < REWRITES_MAX; n++) {
-		uint32_t linear = linear_eip(c);
-		size_t have = cpu_peek(c, linear, before, sizeof(before));
-		enum cpu_exit exit = cpu_run(c, 1);
-
+	for (unsigned n = 0; n < DOUBT_MAX; n++) {
+		if (doubtful_step(rig, program->config.defined, &exit))
+			return true;
 		if (exit == CPU_EXIT_HALTED && !is_over(rig, exit))
 			pulse_nmi(rig);
 		else if (exit != CPU_EXIT_BUDGET)
 			break;
-		/* It is not over, and not what it was. */
-		if (linear_eip(c) == linear && cpu_peek(c, linear, after, have) == have && memcmp(before, after, have))
-			return true;
 	}
 	return false;
 }
@@ -636,18 +697,6 @@ static struct direct_result run_whole(struct direct_rig *rig, const struct progr
 
 enum place { PLACE_FOUND, PLACE_UNCLEAR, PLACE_NONE };
 
-/* Hot memory, but for Accessed and Dirty in the tables: an interruption may come when a page was just found for an instruction
- * that then does not happen. */
-static bool same_hot_memory(const struct direct_rig *rig, char *what, size_t bytes)
-{
-	if (!same_bytes(rig, 0, DR_DIRECTORY, what, bytes) || !same_bytes(rig, DR_TABLES_END, DR_HOT, what, bytes))
-		return false;
-	for (uint32_t at = DR_DIRECTORY; at < DR_TABLES_END; at += 4)
-		if ((hot_word(&rig->direct, at) ^ hot_word(&rig->portable, at)) & ~0x60u)
-			return same_bytes(rig, at, at + 4, what, bytes);
-	return true;
-}
-
 /* Where the direct engine was when it was interrupted must be a place where the portable one comes by. */
 static enum place find_place(struct direct_rig *rig, uint64_t took_ns, char *what, size_t bytes)
 {
@@ -659,8 +708,8 @@ static enum place find_place(struct direct_rig *rig, uint64_t took_ns, char *wha
 		enum cpu_exit exit;
 
 		if (direct_rig_same(rig, false, what, bytes)) {
-			if (same_rest(rig->direct.cpu, rig->portable.cpu, what, bytes) &&
-			    same_hot_memory(rig, what, bytes))
+			if (same_rest(rig, what, bytes) &&
+			    same_hot_memory(rig, ACCESSED | DIRTY, what, bytes))
 				return PLACE_FOUND;
 			if (++lookalikes == LOOKALIKES_MAX)
 				return PLACE_UNCLEAR;
@@ -670,8 +719,8 @@ static enum place find_place(struct direct_rig *rig, uint64_t took_ns, char *wha
 			return PLACE_UNCLEAR;
 		exit = cpu_run(rig->portable.cpu, 1);
 		if (exit != CPU_EXIT_BUDGET &&
-		    (!direct_rig_same(rig, false, what, bytes) || !same_rest(rig->direct.cpu, rig->portable.cpu, what, bytes) ||
-		     !same_hot_memory(rig, what, bytes))) {
+		    (!direct_rig_same(rig, false, what, bytes) || !same_rest(rig, what, bytes) ||
+		     !same_hot_memory(rig, ACCESSED | DIRTY, what, bytes))) {
 			snprintf(why, sizeof(why), "%.100s", what);
 			differs(what, bytes, "exit %d without being where the direct engine was: %s%s", (int)exit, why, close);
 			return PLACE_NONE;
@@ -722,8 +771,8 @@ static struct direct_result run_interrupted(struct direct_rig *rig, const struct
 		if (is_over(rig, d_exit))
 			break;
 	}
-	if (!same_rest(rig->direct.cpu, p->cpu, result.what, sizeof(result.what)) ||
-	    !same_hot_memory(rig, result.what, sizeof(result.what)))
+	if (!same_rest(rig, result.what, sizeof(result.what)) ||
+	    !same_hot_memory(rig, ACCESSED | DIRTY, result.what, sizeof(result.what)))
 		return failed(rig, result, careful, NULL);
 	return result;
 }
