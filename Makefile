@@ -103,7 +103,7 @@ GUEST_FLAGS := -m32 -march=i686 -O2 -std=gnu11 $(WARN) -ffreestanding -fno-pic -
                -fcf-protection=none -I. -MMD -MP
 GUEST_LIB   := guests/common/start.S guests/common/entry.S guests/common/trap.c guests/common/console.c guests/common/text.c
 GUEST_BAD   := $(basename $(wildcard guests/bad/*.S guests/bad/*.c))
-GUESTS      := $(addprefix $(BUILD)/,guests/hello guests/access $(GUEST_BAD))
+GUESTS      := $(addprefix $(BUILD)/,guests/hello guests/access guests/hostile $(GUEST_BAD))
 GUEST_PV    := $(BUILD)/guests/pv.elf
 guestobj     = $(addprefix $(BUILD)/guests/obj/,$(addsuffix .o,$(basename $(1))))
 GUEST_LINK  := -m32 -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-T,guests/common/guest.ld
@@ -117,6 +117,7 @@ $(BUILD)/guests/obj/%.o: %.S
 	$(call say,GUESTAS,$@) mkdir -p $(@D); $(GUEST_CC) -m32 -I. -MMD -MP -c -o $@ $<
 $(BUILD)/guests/hello: $(call guestobj,$(GUEST_LIB) $(wildcard guests/hello/*.c guests/hello/*.S))
 $(BUILD)/guests/access: $(call guestobj,$(GUEST_LIB) $(wildcard guests/access/*.c guests/access/*.S))
+$(BUILD)/guests/hostile: $(call guestobj,$(GUEST_LIB) $(wildcard guests/hostile/*.c guests/hostile/*.S))
 $(BUILD)/guests/bad/random-tables: $(call guestobj,$(GUEST_LIB))
 $(addprefix $(BUILD)/,$(GUEST_BAD)): $(BUILD)/%: $(BUILD)/guests/obj/%.o
 $(GUESTS): guests/common/guest.ld
