@@ -11,6 +11,7 @@
  *   memory.c        addresses of all forms, strings
  *   steps.c         single steps, breakpoints, long instructions
  *   control.c       modes and tables that change while they are in use
+ *   faults.c        floating point that traps, gates that lead nowhere
  *   timer.c         interrupts in the middle of computations
  *   snippets.S      what does not go into a string
  *   main.c          set-up, TAP, the end
@@ -111,6 +112,6 @@ uint32_t random(void);
 
 void segments(void), far_transfers(void), system_instructions(void), stacks(void), self_changes(void),
 	addresses(void), strings(void), single_steps(void), breakpoints(void), long_instructions(void),
-	alignment(void), modes(void), changing_tables(void), timer(void), calls(void);
+	alignment(void), modes(void), changing_tables(void), timer(void), calls(void), floating_point(void), delivery(void);
 
 #endif

@@ -12,7 +12,8 @@ static const struct {
 	{ "segments", segments }, { "far", far_transfers }, { "system", system_instructions }, { "stacks", stacks },
 	{ "self", self_changes }, { "addresses", addresses }, { "strings", strings }, { "steps", single_steps },
 	{ "breakpoints", breakpoints }, { "long", long_instructions }, { "alignment", alignment }, { "modes", modes },
-	{ "tables", changing_tables }, { "calls", calls }, { "timer", timer },
+	{ "tables", changing_tables }, { "calls", calls },
+	{ "floating", floating_point }, { "delivery", delivery }, { "timer", timer },
 };
 
 static bool wanted(const struct multiboot *info, const char *name)
