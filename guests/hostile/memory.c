@@ -73,37 +73,68 @@ static const struct form forms[] = {
 	{ { 0xDB }, 1, 0, true }, { { 0xDF }, 1, 0, true }, { { 0xA0 }, 1, 0, true }, { { 0xA3 }, 1, 0, true }, { { 0xD7 }, 1, 0, true },
 };
 
-static void one_address(const struct form *f)
+/* SIB and displacement behind this ModRM; none of the instructions with an address in place of it. */
+static unsigned rest_of(uint8_t modrm, uint8_t sib, bool short_address)
+{
+	unsigned mod = modrm >> 6, rm = modrm & 7;
+
+	if (mod == 3)
+		return 0;
+	if (short_address)
+		return mod == 0 ? (rm == 6 ? 2 : 0) : mod;
+	if (rm == 4)
+		return 1 + (mod == 0 ? ((sib & 7) == 5 ? 4 : 0) : mod == 1 ? 1 : 4);
+	return mod == 0 ? (rm == 5 ? 4 : 0) : mod == 1 ? 1 : 4;
+}
+
+static bool has_modrm(const struct form *f) { return f->bytes[0] != 0xA0 && f->bytes[0] != 0xA3 && f->bytes[0] != 0xD7; }
+
+/* Jumps are for others; and the environment of x87 has pointers that processors keep in their own ways. */
+static bool is_left_out(const struct form *f, uint8_t modrm)
+{
+	unsigned digit = modrm >> 3 & 7;
+
+	return (f->bytes[0] == 0xFF && digit >= 2 && digit <= 5) ||
+	       ((f->bytes[0] == 0xD9 || f->bytes[0] == 0xDD) && modrm < 0xC0 && (digit == 4 || digit == 6));
+}
+
+static void one_address(const struct form *f, unsigned place)
 {
 	static const uint8_t segments[] = { 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65, 0x64, 0x65 };
 	struct context c = user_context;
-	uint8_t code[24];
+	uint8_t code[24], modrm = (uint8_t)(random() & 3 ? random() & 0xBF : random());
+	uint32_t words[2] = { any_address(), any_address() };
+	bool short_address = !(random() & 7);
 	unsigned count = 0;
 
 	any_registers(&c);
+	if (is_left_out(f, modrm))
+		return;
 	if (random() & 1)
 		code[count++] = segments[random() & 7];
-	if (!(random() & 7))
+	if (short_address)
 		code[count++] = 0x67;
 	memcpy(code + count, f->bytes, f->count);
 	count += f->count;
-	code[count++] = (uint8_t)(random() & 3 ? random() & 0xBF : random()); /* ModRM, SIB, displacement */
-	for (unsigned n = 0; n < 2; n++) {
-		uint32_t words = any_address();
-		if (!n)
-			code[count++] = (uint8_t)random();
-		memcpy(code + count, &words, 4);
-		count += 4;
+	if (has_modrm(f)) {
+		unsigned rest = rest_of(modrm, (uint8_t)(words[0] >> 8), short_address);
+		code[count++] = modrm;
+		code[count] = (uint8_t)(words[0] >> 8);
+		memcpy(code + count + ((modrm & 7) == 4 && !short_address), words + 1, 4);
+		count += rest;
+	} else if (f->bytes[0] != 0xD7) {
+		memcpy(code + count, words, 4);
+		count += short_address ? 2 : 4;
 	}
-	/* What follows are the rest of it, or whatever they are. */
-	memset(code + count, 0x90, sizeof(code) - count);
-	put_code(CODE + 0x100, code, count);
-	c.eip = CODE + 0x100;
+	/* NOPs, where it is none. */
+	memset(code + count, 0x90, f->immediate);
+	count += f->immediate;
+	c.eip = CODE + place % 120 * 32;
+	put_code(c.eip, code, count);
 	c.es = random() & 3 ? (uint32_t)USER_DATA : (uint32_t)DOWN;
 	c.ds = random() & 7 ? (uint32_t)USER_DATA : random() & 1 ? (uint32_t)BASED : 0u;
-	c.gs = random() & 1 ? (uint32_t)SHORT : random() & 1 ? (uint32_t)BASED : (uint32_t)DOWN;
-	/* Only the first instruction is meant: it is stepped. */
-	c.eflags |= 1u << 8;
+	c.fs = random() & 3 ? (uint32_t)TLS : 0u;
+	c.gs = random() & 1 ? (uint32_t)BASED : random() & 1 ? (uint32_t)SHORT : (uint32_t)DOWN;
 	noted_flags = f->flags ? ~0u : ~STATUS_FLAGS;
 	attempt(&c);
 	noted_flags = ~0u;
@@ -112,8 +143,8 @@ static void one_address(const struct form *f)
 void addresses(void)
 {
 	for (unsigned n = 0; n < COUNT(forms); n++)
-		for (unsigned k = 0; k < 150; k++)
-			one_address(&forms[n]);
+		for (unsigned k = 0; k < 400; k++)
+			one_address(&forms[n], n * 400 + k);
 	note_pages();
 	told("addresses of all forms");
 	tidy_up();

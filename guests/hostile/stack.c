@@ -35,13 +35,17 @@ static const uint32_t tops[] = {
 
 static void use_stack(uint32_t ss, uint32_t top)
 {
+	static unsigned at;
 	struct context c = user_context;
 
+	PUT("\x40");
 	c.ss = ss;
 	c.esp = top;
 	c.ebp = top ^ 0x10;
 	for (unsigned n = 0; n < COUNT(uses); n++) {
-		put_code(CODE, uses[n].bytes, uses[n].count);
+		/* Each time in another place: what faults in one often enough is done in other ways. */
+		c.eip = CODE + 16 + (at++ % 200) * 16;
+		put_code(c.eip, uses[n].bytes, uses[n].count);
 		attempt(&c);
 	}
 }

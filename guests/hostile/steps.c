@@ -131,7 +131,7 @@ void long_instructions(void)
 {
 	static const uint8_t prefixes[] = { 0x66, 0x2E, 0x26, 0x3E, 0x65, 0xF3, 0x67, 0x36 };
 	static const struct words bodies[] = { W("\x40"), W("\x8B\x03"), W("\x81\x05\x00\x41\x00\x40\x01\x02\x03\x04"), W("\x05\x01\x02\x03\x04"),
-		                               W("\x0F\x1F\x84\x00\x00\x00\x00\x00"), W("\xE9\x02\x00\x00\x00"), W("\xC3"), W("\xA4") };
+		                               W("\x0F\x1F\x84\x00\x00\x00\x00\x00"), W("\xE8\x00\x00\x00\x00"), W("\xC3"), W("\xA4") };
 	const uint32_t present = frame_address(FRAME_CODE + 1) | PTE_P | PTE_W | PTE_U;
 	const uint32_t entries[] = { present, 0, present & ~(uint32_t)PTE_U, frame_address(FRAME_SPARE) | PTE_P | PTE_U };
 
@@ -147,7 +147,6 @@ void long_instructions(void)
 			struct context c = user_context;
 			c.eip = CODE + PAGE - before;
 			c.ecx = 3;
-			c.eflags |= 1u << 8; /* only itself */
 			second_page(present);
 			put_code(c.eip, code, count);
 			attempt(&c);
@@ -156,7 +155,7 @@ void long_instructions(void)
 				attempt(&c);
 			}
 			second_page(present);
-			put_code(CODE + 2 * PAGE - before - 2, code, before);
+			memset((void *)(CODE + 2 * PAGE - 32), 0x90, 32);
 			c.eip = CODE + 2 * PAGE - before;
 			memcpy((void *)c.eip, code, before < count ? before : count);
 			attempt(&c);
