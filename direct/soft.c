@@ -75,5 +75,7 @@ bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsig
 	EMIT(e, 0x4F, 0x8B, 0x54, 0xCD, offsetof(struct tlb_entry, addend), 0x04, 0x7F, 0x9E, 0x44, 0x89, 0xD8);
 	emit_form(e, p, reg, 0, &m);
 	t->d->fallbacks[n].resume = t->code + (uint32_t)(e->at - e->start);
+	/* A device may have been asked meanwhile, and the guest's floating point put away for that. */
+	t->x87_checked = t->sse_checked = false;
 	return true;
 }
