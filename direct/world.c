@@ -264,15 +264,11 @@ void protect_frame_everywhere(struct direct *d, uint32_t frame)
 		uint32_t page = (node - 1) & (WORLD_PAGES - 1);
 
 		node = m->next;
-		/* Where the host will not split an area any more, the page goes. */
+		/* Where the host will not split an area any more, that world goes; what is left is looked at again. */
 		if (m->frame & 1 && !change_rights(d, w, page, false)) {
-			world_drop(d, w, page, page);
+			world_reset(d, w);
 			world_settle(d, w);
-			if (w->drop_first != w->drop_end) {
-				world_reset(d, w);
-				world_settle(d, w);
-				return protect_frame_everywhere(d, frame);
-			}
+			node = d->frame_nodes[frame];
 		}
 	}
 }
