@@ -13,6 +13,7 @@
  *   FUZZ_BLOCKS=n    go on until so many blocks have run, in each test
  *   FUZZ_KIND=name   one kind of program: mixed, user, kernel, branches...
  *   FUZZ_RIG=name    one set of options
+ *   FUZZ_VERIFY=n    check translated code after each n seeds (8): much of a long run's time
  *   FUZZ_VERBOSE=1   name each program before it runs
  *   FUZZ_CAREFUL=1   compare memory after each block too
  */
@@ -133,11 +134,32 @@ static void audit_rigs(void)
 		}
 }
 
+/* What of the engine the programs have reached, all rigs together. */
+static struct direct_stats reached;
+
+static void add_stats(const struct direct_rig *rig)
+{
+	struct direct_stats s;
+
+	direct_get_stats(rig->direct.direct, &s);
+	reached.blocks += s.blocks;
+	reached.linked += s.linked;
+	reached.code_writes += s.code_writes;
+	reached.faults += s.faults;
+	reached.fills += s.fills;
+	reached.softened += s.softened;
+	reached.by_portable += s.by_portable;
+	reached.worlds_made += s.worlds_made;
+	reached.cache_flushes += s.cache_flushes;
+}
+
 static void free_rigs(void)
 {
 	for (unsigned n = 0; n < RIGS; n++) {
-		if (rigs[n])
+		if (rigs[n]) {
+			add_stats(rigs[n]);
 			direct_rig_free(rigs[n]);
+		}
 		rigs[n] = NULL;
 	}
 }
@@ -213,7 +235,7 @@ static struct direct_result run_one(enum program_kind kind, uint64_t seed, enum 
 		free_rigs();
 	}
 	assert_true(result.same);
-	if (seed % VERIFY_EVERY == 0)
+	if (seed % number("FUZZ_VERIFY", VERIFY_EVERY) == 0)
 		verify_rig(rig);
 	return result;
 }
@@ -246,6 +268,14 @@ static void many(enum direct_how how, bool plain, unsigned long usual)
 	free_rigs();
 	print_message("# %llu programs, %llu stops, %llu instructions, %llu given up\n", (unsigned long long)programs,
 	              (unsigned long long)blocks, (unsigned long long)instructions, (unsigned long long)skipped);
+	print_message("# translated %llu blocks (%llu links, %llu code writes, %llu flushes); %llu faults, %llu fills, %llu "
+	              "softened, %llu worlds; %llu instructions left to the portable engine\n",
+	              (unsigned long long)reached.blocks, (unsigned long long)reached.linked,
+	              (unsigned long long)reached.code_writes, (unsigned long long)reached.cache_flushes,
+	              (unsigned long long)reached.faults, (unsigned long long)reached.fills,
+	              (unsigned long long)reached.softened, (unsigned long long)reached.worlds_made,
+	              (unsigned long long)reached.by_portable);
+	memset(&reached, 0, sizeof(reached));
 }
 
 /* What a test that crashed has left: which program it was, and signals that its handler held back. */

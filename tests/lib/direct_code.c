@@ -324,6 +324,85 @@ static void bounded_loop(struct maker *m)
 		put8(m, 0);
 }
 
+/* An instruction of the pool with [base + disp8] in it, else nothing.  Returns its length. */
+static unsigned based_instruction(struct maker *m, enum pool pool, unsigned base, uint8_t bytes[32])
+{
+	ZydisDecodedInstruction z;
+	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
+
+	for (unsigned tries = 0; tries < 30; tries++) {
+		const struct native_recipe *r = draw_recipe(m, pool);
+		uint64_t tail = rng_next(&m->rng);
+		unsigned n = 0;
+
+		if (r->modrm >= 0xC0)
+			continue;
+		if (r->prefix)
+			bytes[n++] = r->prefix;
+		else if (one_in(m, 8))
+			bytes[n++] = 0x66;
+		if (r->two_byte)
+			bytes[n++] = 0x0F;
+		bytes[n++] = r->opcode;
+		bytes[n++] = (uint8_t)(0x40 | (r->modrm & 0x38) | base);
+		bytes[n++] = (uint8_t)below(m, 64);
+		memcpy(bytes + n, &tail, sizeof(tail));
+		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder(false), bytes, 15, &z, op)) || !z.raw.disp.size ||
+		    z.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE || is_undefined(m, &z))
+			continue;
+		if (m->p->config.defined && z.cpu_flags && z.cpu_flags->undefined) {
+			memcpy(bytes + z.length, (const uint8_t[]){ 0x83, 0xFC, 0 }, 3);
+			return z.length + 3u;
+		}
+		return z.length;
+	}
+	return 0;
+}
+
+static void put_place(struct maker *m, unsigned opcode, unsigned modrm, uint32_t at)
+{
+	CODE(m, (uint8_t)opcode, (uint8_t)modrm);
+	put32(m, at);
+}
+
+/* Round and round over a few instructions whose memory changes between a place that costs a fault, as a device or a
+ * page that is not there, and another: an engine may come to treat them in another way. */
+static void hot_loop(struct maker *m)
+{
+	static const uint32_t bases[] = { CPU_EBX, CPU_EBP, CPU_ESI, CPU_EDI };
+	static const enum pool pools[] = { POOL_INTEGER, POOL_INTEGER, POOL_INTEGER, POOL_STACK, POOL_FPU, POOL_FPU, POOL_SIMD,
+		                           POOL_SIMD };
+	uint32_t slot = m->labels % DR_COUNTERS_MAX, counter = DR_COUNTERS + 4 * slot, place = DR_PLACES + 4 * slot, top;
+	uint8_t bytes[32];
+
+	if (!m->flat_data || m->code16)
+		return;
+	put_place(m, 0xC7, 0x05, counter);
+	put32(m, 5 + below(m, one_in(m, 6) ? 90 : 12));
+	put_place(m, 0xC7, 0x05, place);
+	put32(m, address(m));
+	here(m);
+	top = m->at;
+	for (unsigned n = 1 + below(m, 3); n; n--) {
+		unsigned base = pick(m, bases, 4), length = based_instruction(m, pools[below(m, 8)], base, bytes);
+
+		if (n == 1) { /* an address here and there */
+			put_place(m, 0x81, 0x35, place);
+			put32(m, one_in(m, 3) ? DR_DATA ^ address(m) : DR_DATA ^ (DR_WIN_DEVICE + 4 * below(m, 1024)));
+		}
+		put_place(m, 0x8B, 0x05 | base << 3, place);
+		put(m, bytes, length);
+		if (one_in(m, 3))
+			any_instruction(m, POOL_INTEGER);
+		if (m->ring == 0 && one_in(m, 6))
+			CODE(m, 0x0F, 0x20, 0xD8, 0x0F, 0x22, 0xD8);
+	}
+	put_place(m, 0xFF, 0x0D, counter); /* dec dword */
+	CODE(m, 0x0F, 0x85);
+	put32(m, top - m->at - 4);
+	here(m);
+}
+
 static void call(struct maker *m)
 {
 	uint32_t over;
@@ -786,20 +865,21 @@ static void load_registers(struct maker *m)
 
 /* Chances out of 256 of each sort of item, by kind of program; what is left is POOL_INTEGER. */
 enum sort { SORT_BRANCH, SORT_SYSTEM, SORT_STRING, SORT_FPU, SORT_SIMD, SORT_STACK, SORT_SEGMENT, SORT_TABLE, SORT_SELF,
-	    SORT_GARBAGE, SORT_FAR, SORT_UNDEFINED, SORTS };
+	    SORT_GARBAGE, SORT_FAR, SORT_UNDEFINED, SORT_HEAT, SORTS };
 static const uint8_t chances[PROGRAM_KINDS][SORTS] = {
-	[PROGRAM_MIXED] = { 50, 12, 10, 12, 12, 24, 6, 4, 6, 2, 6, 2 },
+	[PROGRAM_MIXED] = { 50, 12, 10, 12, 12, 24, 6, 4, 6, 2, 6, 2, 4 },
 	[PROGRAM_USER] = { 50, 4, 8, 8, 8, 40, 4, 0, 2, 1, 3, 1 },
 	[PROGRAM_KERNEL] = { 50, 20, 12, 4, 4, 30, 8, 8, 2, 0, 6, 0 },
 	[PROGRAM_BRANCHES] = { 140, 2, 2, 2, 2, 40, 2, 0, 2, 2, 8, 0 },
-	[PROGRAM_MEMORY] = { 12, 4, 20, 8, 8, 30, 0, 4, 0, 0, 0, 0 },
+	[PROGRAM_MEMORY] = { 12, 4, 20, 8, 8, 30, 0, 4, 0, 0, 0, 0, 20 },
 	[PROGRAM_STRINGS] = { 20, 4, 160, 0, 0, 10, 4, 4, 4, 0, 0, 0 },
-	[PROGRAM_FPU] = { 20, 8, 4, 90, 90, 10, 0, 2, 0, 1, 0, 1 },
+	[PROGRAM_FPU] = { 20, 8, 4, 90, 90, 10, 0, 2, 0, 1, 0, 1, 6 },
 	[PROGRAM_SYSTEM] = { 20, 100, 10, 6, 4, 24, 24, 10, 2, 1, 20, 3 },
 	[PROGRAM_TABLES] = { 16, 24, 20, 4, 4, 20, 2, 90, 2, 0, 2, 0 },
 	[PROGRAM_SELF] = { 50, 4, 20, 2, 2, 10, 2, 6, 90, 4, 2, 0 },
 	[PROGRAM_SEGMENTS] = { 24, 8, 24, 4, 4, 30, 80, 2, 2, 0, 16, 0 },
 	[PROGRAM_GARBAGE] = { 24, 4, 4, 4, 4, 10, 2, 2, 2, 120, 2, 24 },
+	[PROGRAM_HEAT] = { 10, 4, 4, 4, 4, 10, 2, 6, 0, 0, 0, 0, 160 },
 };
 
 static enum sort draw_sort(struct maker *m)
@@ -848,6 +928,7 @@ static void item(struct maker *m)
 			garbage(m);
 		break;
 	case SORT_FAR: far(m); break;
+	case SORT_HEAT: hot_loop(m); break;
 	case SORT_UNDEFINED:
 		if (!m->p->config.defined)
 			any_instruction(m, one_in(m, 2) ? POOL_UNDEFINED : POOL_PRIVILEGED);

@@ -108,6 +108,10 @@
 #define DR_P_RESUME 48
 #define DR_RESUME (DR_UDATA + 0)   /* where to go on after a fault: the piece keeps it up to date */
 
+#define DR_COUNTERS (DR_UDATA + 0x100) /* of loops that no register keeps */
+#define DR_COUNTERS_MAX 32
+#define DR_PLACES (DR_UDATA + 0x200)   /* ... and addresses that change each time round */
+
 #define DR_IRQ_VECTOR 0x20         /* sixteen: return */
 #define DR_NEXT_VECTOR 0x30        /* to the next piece */
 #define DR_CALL_VECTOR 0x31        /* returns */

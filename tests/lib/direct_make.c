@@ -17,6 +17,7 @@
 
 const char *const program_kind_names[PROGRAM_KINDS] = {
 	"mixed", "user", "kernel", "branches", "memory", "strings", "fpu", "system", "tables", "self", "segments", "garbage",
+	"heat",
 };
 
 /* ---- 1. Maker ------------------------------------------------------------------------------- */

@@ -283,7 +283,8 @@ void direct_rig_print(struct direct_rig *rig)
 
 #define STEPS_MAX 3000u        /* of one program; */
 #define QUIET_STEPS_MAX 50000u /* ... when nothing from outside keeps it going */
-#define STEPS_IN_PIECE 48u     /* then an NMI leads to the next */
+#define STEPS_IN_PIECE 48u     /* then an NMI leads to the next; */
+#define STEPS_IN_HEAT 400u     /* ... of a program that is there for its loops */
 #define DOUBT_MAX 400000u      /* instructions */
 #define APART_MAX 256u         /* turns until both counts must have met */
 
@@ -494,8 +495,8 @@ static struct direct_result run_steps(struct direct_rig *rig, const struct progr
 	struct direct_result result = { .same = true };
 	struct native_rng rng;
 	uint64_t before = cpu_instructions(d->cpu);
+	unsigned in_piece = 0, piece_steps = program->config.kind == PROGRAM_HEAT ? STEPS_IN_HEAT : STEPS_IN_PIECE;
 	uint32_t piece = 0;
-	unsigned in_piece = 0;
 	struct trail trail = { .steps = 0 };
 
 	rng_seed(&rng, program->config.seed ^ 0x5EED);
@@ -508,7 +509,7 @@ static struct direct_result run_steps(struct direct_rig *rig, const struct progr
 		if (hot_word(p, DR_PIECE) != piece)
 			in_piece = 0;
 		piece = hot_word(p, DR_PIECE);
-		if (p->cpu->halted || (!quiet && ++in_piece % STEPS_IN_PIECE == 0))
+		if (p->cpu->halted || (!quiet && ++in_piece % piece_steps == 0))
 			pulse_nmi(rig);
 		else if (!quiet && rng_one_in(&rng, 24))
 			raise_irq(rig, rng_one_in(&rng, 16) ? -1 : DR_IRQ_VECTOR + (int)rng_below(&rng, 16));
