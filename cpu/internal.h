@@ -261,7 +261,7 @@ void flags_changed(struct cpu *c);
 
 /* run.c */
 /* For another engine on the same state, between instructions.  What comes before the next one (interrupts...):
- * false: c->exit.  *extra: MODE_STEP when just one may follow. */
+ * false: c->exit.  *extra: MODE_STEP when just one may follow.  c->budget: 0 when none follows now. */
 bool cpu_attend(struct cpu *c, unsigned *extra);
 /* Execute i, which no other follows but an end (op_block_return), at c->block_eip, and what comes of it (an
  * exception is delivered).  false: c->exit. */

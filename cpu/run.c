@@ -286,7 +286,8 @@ bool cpu_attend(struct cpu *c, unsigned *extra)
 		return false;
 	}
 	c->events &= ~(uint32_t)EV_HALT;
-	if (c->events & (EV_STEP | EV_RESUME) && !code_breakpoint(c))
+	/* Only if the instruction follows in this run: RF lets it run once. */
+	if (c->events & (EV_STEP | EV_RESUME) && c->budget + c->reserve > 0 && !code_breakpoint(c))
 		return false;
 	return !put_off(c); /* an interrupt or a breakpoint just now */
 }

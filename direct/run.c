@@ -215,11 +215,13 @@ static bool run_portable(struct direct *d, unsigned extra)
 static bool attend(struct direct *d, unsigned *extra)
 {
 	struct cpu *c = d->cpu;
+	int64_t budget = d->leave && d->counted ? 0 : 64;
 	bool ok;
 
-	c->budget = 0;
+	c->budget = budget;
+	c->reserve = 0;
 	ok = cpu_attend(c, extra);
-	d->counted += (uint64_t)-c->budget;
+	d->counted += (uint64_t)(budget - c->budget);
 	c->budget = 0;
 	return ok;
 }
