@@ -50,6 +50,13 @@ static void here(struct maker *m)
 		m->label[m->labels++] = m->at;
 }
 
+/* In a loop: who comes from elsewhere finds its counter at anything. */
+static void here_in_loop(struct maker *m)
+{
+	if (!m->p->config.ends)
+		here(m);
+}
+
 /* An item to jump to: mostly a little ahead. */
 static unsigned some_label(struct maker *m)
 {
@@ -297,31 +304,60 @@ static void jcc(struct maker *m)
 	}
 }
 
-/* mov ecx, n; body; loop (or dec, jnz) */
-static void bounded_loop(struct maker *m)
+static void put_place(struct maker *m, unsigned opcode, unsigned modrm, uint32_t at)
 {
-	uint32_t turns = one_in(m, 8) ? below(m, 200) : 1 + below(m, 12), top;
-	unsigned counter = one_in(m, 2) ? CPU_ECX : CPU_EBX;
+	CODE(m, (uint8_t)opcode, (uint8_t)modrm);
+	put32(m, at);
+}
 
-	mov_imm(m, counter, turns);
-	here(m);
-	top = m->at;
-	for (unsigned n = 1 + below(m, 3); n; n--)
-		if (one_in(m, 3))
-			jcc(m);
-		else if (one_in(m, 2))
-			CODE(m, (uint8_t)(0x01 + 8 * below(m, 8)), (uint8_t)(0xC0 | below(m, 8) << 3 | (one_in(m, 2) ? 0 : 6)));
-		else
-			any_instruction(m, POOL_INTEGER);
-	here(m);
+/* A counter of a loop in memory, which the loop's own instructions hardly find. */
+static uint32_t counter_of_loop(const struct maker *m) { return DR_COUNTERS + 4 * (m->labels % DR_COUNTERS_MAX); }
+
+static void count_down(struct maker *m, uint32_t counter, uint32_t top)
+{
+	put_place(m, 0xFF, 0x0D, counter); /* dec dword */
+	CODE(m, 0x0F, 0x85);
+	put32(m, top - m->at - 4);
+}
+
+/* ... in ECX or EBX: loop, or dec and jnz. */
+static void count_down_register(struct maker *m, unsigned counter, uint32_t top)
+{
 	if (counter == CPU_EBX)
 		CODE(m, 0x4B, 0x75);
 	else
 		CODE(m, (uint8_t)(one_in(m, 8) ? 0xE0 + below(m, 2) : 0xE2));
-	if (m->at - top < 120)
-		put8(m, (uint8_t)(top - m->at - 1));
+	put8(m, m->at - top < 120 ? (uint8_t)(top - m->at - 1) : 0);
+}
+
+static void bounded_loop(struct maker *m)
+{
+	uint32_t turns = one_in(m, 8) ? below(m, 200) : 1 + below(m, 12), top, counter = counter_of_loop(m);
+	unsigned reg = one_in(m, 2) ? CPU_ECX : CPU_EBX;
+	bool in_memory = m->flat_data && !m->code16 && one_in(m, 2);
+	/* One that is to end does not change its register. */
+	bool any = in_memory || !m->p->config.ends;
+
+	if (in_memory) {
+		put_place(m, 0xC7, 0x05, counter);
+		put32(m, turns + 1);
+	} else {
+		mov_imm(m, reg, turns + 1);
+	}
+	here_in_loop(m);
+	top = m->at;
+	for (unsigned n = 1 + below(m, 3); n; n--)
+		if (one_in(m, 3))
+			jcc(m);
+		else if (!any || one_in(m, 2))
+			CODE(m, (uint8_t)(0x01 + 8 * below(m, 8)), (uint8_t)(0xC0 | below(m, 8) << 3 | (one_in(m, 2) ? 0 : 6)));
+		else
+			any_instruction(m, POOL_INTEGER);
+	here_in_loop(m);
+	if (in_memory)
+		count_down(m, counter, top);
 	else
-		put8(m, 0);
+		count_down_register(m, reg, top);
 }
 
 /* An instruction of the pool with [base + disp8] in it, else nothing.  Returns its length. */
@@ -359,12 +395,6 @@ static unsigned based_instruction(struct maker *m, enum pool pool, unsigned base
 	return 0;
 }
 
-static void put_place(struct maker *m, unsigned opcode, unsigned modrm, uint32_t at)
-{
-	CODE(m, (uint8_t)opcode, (uint8_t)modrm);
-	put32(m, at);
-}
-
 /* Round and round over a few instructions whose memory changes between a place that costs a fault, as a device or a
  * page that is not there, and another: an engine may come to treat them in another way. */
 static void hot_loop(struct maker *m)
@@ -372,7 +402,7 @@ static void hot_loop(struct maker *m)
 	static const uint32_t bases[] = { CPU_EBX, CPU_EBP, CPU_ESI, CPU_EDI };
 	static const enum pool pools[] = { POOL_INTEGER, POOL_INTEGER, POOL_INTEGER, POOL_STACK, POOL_FPU, POOL_FPU, POOL_SIMD,
 		                           POOL_SIMD };
-	uint32_t slot = m->labels % DR_COUNTERS_MAX, counter = DR_COUNTERS + 4 * slot, place = DR_PLACES + 4 * slot, top;
+	uint32_t counter = counter_of_loop(m), place = DR_PLACES + (counter - DR_COUNTERS), top;
 	uint8_t bytes[32];
 
 	if (!m->flat_data || m->code16)
@@ -381,7 +411,7 @@ static void hot_loop(struct maker *m)
 	put32(m, 5 + below(m, one_in(m, 6) ? 90 : 12));
 	put_place(m, 0xC7, 0x05, place);
 	put32(m, address(m));
-	here(m);
+	here_in_loop(m);
 	top = m->at;
 	for (unsigned n = 1 + below(m, 3); n; n--) {
 		unsigned base = pick(m, bases, 4), length = based_instruction(m, pools[below(m, 8)], base, bytes);
@@ -397,9 +427,7 @@ static void hot_loop(struct maker *m)
 		if (m->ring == 0 && one_in(m, 6))
 			CODE(m, 0x0F, 0x20, 0xD8, 0x0F, 0x22, 0xD8);
 	}
-	put_place(m, 0xFF, 0x0D, counter); /* dec dword */
-	CODE(m, 0x0F, 0x85);
-	put32(m, top - m->at - 4);
+	count_down(m, counter, top);
 	here(m);
 }
 
@@ -785,7 +813,7 @@ static void string(struct maker *m)
 	static const uint8_t ops[] = { 0xA4, 0xA5, 0xA6, 0xA7, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xAF, 0xA4, 0xA5, 0xAB };
 	uint32_t count = one_in(m, 12) ? below(m, 6000) : one_in(m, 3) ? below(m, 400) : below(m, 20);
 
-	if (one_in(m, 40))
+	if (one_in(m, 40) && !m->p->config.ends)
 		count = value(m);
 	mov_imm(m, CPU_ECX, count);
 	if (!one_in(m, 4))
@@ -908,7 +936,15 @@ static void item(struct maker *m)
 		else
 			one_in(m, 2) ? flag_work(m) : ports(m);
 		break;
-	case SORT_STRING: one_in(m, 6) ? any_instruction(m, POOL_STRING) : string(m); break;
+	case SORT_STRING:
+		if (!one_in(m, 6)) {
+			string(m);
+			break;
+		}
+		if (m->p->config.ends)
+			mov_imm(m, CPU_ECX, below(m, 64));
+		any_instruction(m, POOL_STRING);
+		break;
 	case SORT_FPU: any_instruction(m, POOL_FPU); break;
 	case SORT_SIMD: any_instruction(m, POOL_SIMD); break;
 	case SORT_STACK: any_instruction(m, POOL_STACK); break;
