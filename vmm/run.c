@@ -208,6 +208,11 @@ static bool rest(struct vm *vm, struct pace *pace)
 		pace->end = end_with(vm, VM_STUCK, "the guest halted with interrupts off", true);
 		return true;
 	}
+	/* What was typed and found no room so far: it has read the last of it, so there is some. */
+	size_t waiting = vm->console.in_count;
+	console_feed(vm);
+	if (vm->console.in_count != waiting)
+		return false;
 	/* Nothing more is coming for a while: what the guest has said goes out now. */
 	vm->board->flush(vm);
 	if (vm->console.out_count)
