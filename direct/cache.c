@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "cpu/decode.h"
-#include "direct/emit.h"
+#include "direct/translate.h"
 
 /* ---- 1. Memory ------------------------------------------------------------------------------ */
 
@@ -166,7 +166,9 @@ void add_translation(struct direct *d, struct block *b)
 		b->next_crossing = d->crossings;
 		d->crossings = n;
 		d->second_pages[second / 8] |= (uint8_t)(1u << second % 8);
-		d->link_pages[page % WORLD_PAGES / 8] |= (uint8_t)(1u << page % 8);
+		/* (Elsewhere the second page is looked at each time.) */
+		if ((b->mode & DMODE_RING) == RING_GLOBAL)
+			d->link_pages[page % WORLD_PAGES / 8] |= (uint8_t)(1u << page % 8);
 		watch_frame(d, second);
 	}
 	d->stats.blocks++;
@@ -266,7 +268,7 @@ static void forward(struct direct *d, struct block *b)
 	emit8(&e, 0xE9); /* jmp */
 	set_displacement(d, site, d->used);
 	d->links[d->link_count] = (struct block_link){
-		.site = site, .stub = d->used, .target = b->eip, .mode = b->mode };
+		.site = site, .stub = d->used, .target = b->eip, .frame = b->frame, .mode = b->mode };
 	e.at = d->code + d->to_write + d->used;
 	emit_r9d(&e, d->link_count++);
 	emit_stub(&e, HOT_STUB_LINK);

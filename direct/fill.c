@@ -107,6 +107,9 @@ bool fill_page_in(struct direct *d, uint32_t linear, unsigned access)
 	if (um_lookup(d->um, linear, access, &map) != UM_OK &&
 	    um_demand_page(d->um, linear, access, &map) != UM_OK)
 		return false;
+	/* (The core may have had to build this root anew: then its world is another.) */
+	if (d->world->kind != WORLD_GLOBAL && d->world->root != um_current_root(d->um))
+		return false;
 	if (!entry_of(d, &map, &entry) || (access & UM_WRITE && !entry.writable))
 		return false;
 	if (d->options & DIRECT_OPT_RUNS && !d->world->map[page].frame) {

@@ -156,6 +156,7 @@ struct block_link {
 	uint32_t stub;       /* where it leads while it is not linked */
 	uint32_t target;     /* eip */
 	uint32_t block;      /* whose it is; 0: a dead block's, to the one in its place */
+	uint32_t frame;      /* the page of guest RAM that it is in */
 	uint8_t mode;
 	bool far;            /* the target is in another page */
 	bool linked;

@@ -125,6 +125,7 @@ static bool enter_world(struct direct *d, enum world_kind kind, unsigned mode)
 	if (!w || w->kind != kind || w->root != root) {
 		if (kind != WORLD_GLOBAL && !root)
 			return false;
+		d->world = NULL; /* it may be the one that goes */
 		w = find_world(d, kind, root);
 	}
 	if (!w->tables[mode] && !make_table(w, mode))
@@ -286,7 +287,7 @@ const void *direct_c_miss(struct hot *hot, uint32_t eip)
 static bool may_link(struct direct *d, struct block_link *l)
 {
 	if (!l->far)
-		return true;
+		return d->found->frame == l->frame; /* else this page is another one meanwhile */
 	if (d->world->kind == WORLD_GLOBAL && tlb_is_global(d->cpu, l->target))
 		return true;
 	redirect_link(d, l);

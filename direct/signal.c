@@ -142,7 +142,7 @@ enum { EFLAGS_TF = 1u << 8 };
 static bool at_repeat(const uint8_t *rip)
 {
 	rip += rip[0] == 0x66;
-	return (rip[0] == 0xF2 || rip[0] == 0xF3) && (rip[1] & 0xF4) == 0xA4;
+	return (rip[0] == 0xF2 || rip[0] == 0xF3) && rip[1] >= 0xA4 && rip[1] <= 0xAF && (rip[1] & 0xFE) != 0xA8;
 }
 
 /* Either the guest is at an instruction's start, and leaves; or it goes one host instruction further. */
@@ -155,7 +155,7 @@ static void leave_soon(struct direct *d, ucontext_t *u)
 
 	u->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)EFLAGS_TF;
 	d->stepping_out = false;
-	if (p && ((d->code + b->code + p->host == rip && !(p->guest & POINT_SHADOW)) || at_repeat(rip))) {
+	if (p && !(p->guest & POINT_SHADOW) && (d->code + b->code + p->host == rip || at_repeat(rip))) {
 		save_state(d, u, b->eip + guest_offset(p));
 		d->counted += index - d->step_index;
 		d->step_index = index;

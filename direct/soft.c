@@ -54,7 +54,7 @@ bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsig
 	struct memory from;
 	unsigned n;
 
-	if (!find_memory(t, p, &from))
+	if (bytes < 1 || bytes > 64 || !find_memory(t, p, &from))
 		return false;
 	emit_lea(e, 8, &from);
 	/* mov %eax, %r11d; lahf; seto %al */

@@ -248,6 +248,7 @@ static void emit_exits(struct translation *t)
 			.stub = place(t),
 			.target = t->exit[n].target,
 			.block = d->block_count,
+			.frame = t->frame,
 			.mode = (uint8_t)t->mode,
 			.far = far,
 		};
@@ -400,7 +401,8 @@ static void emit_return_site(struct translation *t, uint32_t eip)
 /* The return address is pushed; go, E8 or E9, and come back here. */
 static void emit_call(struct translation *t, bool indirect, uint32_t target, uint32_t back)
 {
-	bool predict = t->d->options & DIRECT_OPT_RETURNS && same_page(back, t->eip) && t->exits + 4 <= EXITS_MAX;
+	bool predict = t->d->options & DIRECT_OPT_RETURNS && same_page(back, t->eip) &&
+	               t->exits + 4 <= EXITS_MAX && t->indirects + 2 <= EXITS_MAX;
 
 	push_immediate(t, back);
 	if (!predict && indirect) {
@@ -761,6 +763,7 @@ static bool translate_insn(struct translation *t, struct piece *p, const uint8_t
 {
 	struct emitter before = t->e;
 	unsigned exits = t->exits, indirects = t->indirects;
+	uint32_t fallbacks = t->d->fallback_count;
 
 	if (p->insn->flags & INSN_END) {
 		if (p->soft || p->insn->fn == op_undefined || p->insn->fn == op_too_long || !emit_branch(t, p)) {
@@ -768,6 +771,7 @@ static bool translate_insn(struct translation *t, struct piece *p, const uint8_t
 			t->exits = exits;
 			t->indirects = indirects;
 			t->goes_on = false;
+			t->d->fallback_count = fallbacks;
 			emit_fallback(t, p);
 		}
 		return t->goes_on;
@@ -775,6 +779,7 @@ static bool translate_insn(struct translation *t, struct piece *p, const uint8_t
 	t->looks_up = false;
 	if (!emit_insn(t, p) || (p->soft && !t->looks_up)) {
 		t->e = before;
+		t->d->fallback_count = fallbacks;
 		look_at(p, bytes);
 		emit_fallback(t, p);
 	}
@@ -785,7 +790,7 @@ static bool has_room(struct direct *d)
 {
 	return !d->flush_wanted && d->used + CACHE_SLACK < CACHE_BYTES && d->block_count + 1 < BLOCKS_MAX &&
 	       d->link_count + EXITS_MAX < LINKS_MAX &&
-	       d->fallback_count + BLOCK_INSNS_MAX < FALLBACKS_MAX &&
+	       d->fallback_count + 3 * BLOCK_INSNS_MAX < FALLBACKS_MAX && /* a check, a look-up, or the whole */
 	       d->point_count + BLOCK_INSNS_MAX < BLOCKS_MAX * 16;
 }
 
@@ -794,6 +799,7 @@ static void begin_translation(struct translation *t, struct block *b, uint32_t f
 {
 	struct direct *d = t->d;
 
+	t->frame = frame;
 	/* Loops come back to the plain entry. */
 	d->used += (0u - (d->used + ENTRY_BYTES)) % ENTRY_ALIGN;
 	t->code = d->used;

@@ -36,6 +36,7 @@ struct translation {
 	struct emitter e;
 	uint32_t eip, code; /* the block's first instruction; its place in the cache */
 	unsigned mode, insns, bytes, exits, indirects;
+	uint32_t frame;     /* page of guest RAM */
 	bool x87_checked, sse_checked; /* since the last fallback */
 	bool shadow;        /* of STI: no interrupt before the next instruction */
 	bool looks_up;      /* the instruction is emitted with a look-up: soft.c */

@@ -93,7 +93,9 @@ static bool emit_sti(struct translation *t, const struct piece *p)
 {
 	unsigned n;
 
-	if (!ring0(t) || t->d->config.exact)
+	/* The instruction that it shadows has to be in this block. */
+	if (!ring0(t) || t->d->config.exact || t->insns + 1 >= BLOCK_INSNS_MAX ||
+	    p->eip % UM_PAGE_SIZE + 32 > UM_PAGE_SIZE)
 		return false;
 	n = add_fallback(t, p);
 	load_cpu(t);

@@ -216,6 +216,8 @@ static bool change_rights(struct direct *d, struct world *w, uint32_t page, bool
 {
 	int before = borders(w, page, page);
 
+	if (d->areas + 4 > d->areas_max)
+		return false;
 	if (mprotect(w->base + (uint64_t)page * UM_PAGE_SIZE, UM_PAGE_SIZE,
 	             writable ? PROT_READ | PROT_WRITE : PROT_READ) != 0)
 		return false;
@@ -230,14 +232,16 @@ bool world_map(struct direct *d, struct world *w, uint32_t page, uint32_t frame,
 	int before;
 
 	world_settle(d, w);
-	if (pages == 1 && (w->map[page].frame & ~1u) == word)
-		return change_rights(d, w, page, writable);
+	if (pages == 1 && (w->map[page].frame & ~1u) == word && change_rights(d, w, page, writable))
+		return true;
 	if (d->areas + 4 > d->areas_max)
 		make_room(d, w);
 	if (!map_pages(d, w, page, frame, pages, writable)) {
 		make_room(d, w);
-		if (!map_pages(d, w, page, frame, pages, writable))
+		if (!map_pages(d, w, page, frame, pages, writable)) {
+			world_drop(d, w, page, page + pages - 1); /* what was there may be gone */
 			return false;
+		}
 	}
 	before = borders(w, page, page + pages - 1);
 	for (uint32_t n = 0; n < pages; n++) {
@@ -362,6 +366,9 @@ void world_drop(struct direct *d, struct world *w, uint32_t first, uint32_t last
 		else
 			page++;
 	}
+	/* A hole in an area makes two of it. */
+	if (d->areas > d->areas_max)
+		world_reset(d, w);
 }
 
 /* Everything: one munmap(), whatever lies in between. */
@@ -396,6 +403,18 @@ void world_reset(struct direct *d, struct world *w)
 	}
 }
 
+/* Of a world that is to be another's: what its records took. */
+static void give_back(struct direct *d, struct world *w)
+{
+	world_settle(d, w);
+	for (unsigned mode = 0; mode < MODES; mode++) {
+		free(w->tables[mode]);
+		w->tables[mode] = NULL;
+	}
+	w->lines_used = 0;
+	madvise(w->map, WORLD_PAGES * sizeof(*w->map), MADV_DONTNEED);
+}
+
 /* ---- 5. Finding ----------------------------------------------------------------------------- */
 
 struct world *find_world(struct direct *d, enum world_kind kind, uint32_t root)
@@ -419,6 +438,7 @@ struct world *find_world(struct direct *d, enum world_kind kind, uint32_t root)
 		d->stats.worlds_evicted++;
 	d->stats.worlds_made++;
 	world_reset(d, oldest);
+	give_back(d, oldest);
 	oldest->kind = kind;
 	oldest->root = root;
 	oldest->used = ++d->clock;
