@@ -13,12 +13,13 @@
  * engine ends, the portable one is run, instruction by instruction, to the same count; there everything a guest
  * can see must be the same.
  *
- * What may differ.  A program that unmaps the code it runs, without a flush, may run on for a while; one that loads
- * CR3 with something that is none of its directories, or changes those, may still see global pages; a repeated
- * instruction that writes over itself may be noticed sooner or later: what comes of it is not judged.  A page-table entry that is changed and not flushed may be obeyed later (UM_OPT_UNSYNC),
- * and when depends on what was filled.  Programs for such rigs flush what they change, and reach no table
- * otherwise (program_config.flushes); without UM_OPT_UNSYNC a change is obeyed at once, so programs may write
- * wherever they like.
+ * What may differ, and is not judged where it does: a program that unmaps the code it runs may run on until it
+ * flushes; one that loads CR3 with something that is none of its directories, or changes those, may still see global
+ * pages; a repeated instruction that writes over itself, or is a device's, may be fetched again sooner or later.
+ *
+ * A page-table entry that is changed and not flushed may be obeyed later (UM_OPT_UNSYNC), and when depends on what
+ * was filled.  Programs for such rigs flush what they change, and reach no table otherwise (program_config.flushes);
+ * without UM_OPT_UNSYNC a change is obeyed at once, so programs may write wherever they like.
  */
 #ifndef TESTS_LIB_DIRECT_RIG_H
 #define TESTS_LIB_DIRECT_RIG_H

@@ -583,6 +583,9 @@ static bool doubtful_step(struct direct_rig *rig, bool defined, enum cpu_exit *e
 	size_t have = cpu_peek(c, linear, before, sizeof(before));
 
 	*exit = cpu_run(c, 1);
+	/* It came from a device, whose bytes are others each time: how often they are fetched is seen. */
+	if (!have && rig->portable.heard[(rig->portable.heard_count - 1) % HEARD_KEPT].kind != HEARD_EVENT)
+		return true;
 	/* It is not over, and not what it was. */
 	if (linear_eip(c) == linear && cpu_peek(c, linear, after, have) == have && memcmp(before, after, have))
 		return true;
