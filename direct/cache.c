@@ -358,7 +358,6 @@ void cache_flush(struct direct *d)
 	d->block_count = d->link_count = d->fallback_count = 1;
 	d->point_count = 0;
 	d->used = d->stubs;
-	d->flush_wanted = false;
 	for (uint32_t n = 0; n < d->world_count; n++)
 		forget_jumps(&d->worlds[n]);
 	invalidate_returns(d);

@@ -47,7 +47,6 @@ static void make_hot(struct direct *d)
 	h->mask_jump = JUMP_MASK;
 	h->mask_bit = 31;
 	h->mask_tlb = (TLB_ENTRIES - 1) << UM_PAGE_SHIFT;
-	h->mask_page = PAGE_MASK;
 	h->mask_no_if = ~(uint32_t)FL_IF;
 	h->mask_lahf = 0x010000FD;
 	h->mask_status = 0x8FD;
@@ -92,6 +91,7 @@ struct direct *direct_new(const struct direct_config *config, const char **why)
 	d->cpu = config->cpu;
 	d->um = config->um;
 	d->options = config->options;
+	d->wrgsbase = host_has_wrgsbase();
 	if (!make_return_stack(d) || !worlds_new(d, why) || !cache_new(d, why) || !signals_new(why)) {
 		direct_free(d);
 		return NULL;
@@ -179,22 +179,6 @@ void direct_invalidate_root(struct direct *d, uint32_t root, um_gva first, um_gv
 		if (w->kind == WORLD_GLOBAL ? globals : w->kind != WORLD_FREE && (!root || w->root == root))
 			drop(d, w, from, to);
 	}
-}
-
-void direct_invalidate(struct direct *d, um_gva first, um_gva last)
-{
-	direct_invalidate_root(d, um_current_root(d->um), first, last);
-}
-
-void direct_invalidate_all(struct direct *d)
-{
-	direct_invalidate_root(d, 0, 0, 0xFFFFFFFFu);
-}
-
-/* What changed has been said, page by page; the next look at d->world sees another root. */
-void direct_root_switched(struct direct *d, uint32_t root)
-{
-	(void)d, (void)root;
 }
 
 /* ---- 4. Looking ----------------------------------------------------------------------------- */

@@ -78,11 +78,8 @@ void direct_interrupt(struct direct *d, void *context);
 
 /* ---- 4. Lines ------------------------------------------------------------------------------- */
 
-/* From um_ops.  Root 0: every root. */
-void direct_invalidate(struct direct *d, um_gva first, um_gva last);
-void direct_invalidate_all(struct direct *d);
+/* um_ops.invalidate_root.  A switch of roots needs no line: the core said before what changed. */
 void direct_invalidate_root(struct direct *d, uint32_t root, um_gva first, um_gva last);
-void direct_root_switched(struct direct *d, uint32_t root);
 
 /* ---- 5. Looking ----------------------------------------------------------------------------- */
 

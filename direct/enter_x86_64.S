@@ -43,12 +43,8 @@
 1:
 .endm
 
-/* EAX needs a moment without: LAHF and SETO tell the flags without touching them. */
-.macro SAVE
-	movq	HOT_CPU(%r15), %r10
-	movl	%eax, (%r10)
-	lahf
-	seto	%al
+/* AX: the flags as LAHF and SETO AL have them.  Everything but the guest's EAX. */
+.macro SAVE_REST
 	movw	%ax, HOT_FLAGS(%r15)
 	movl	%ecx, CPU_GPR_ECX(%r10)
 	movl	%edx, CPU_GPR_EDX(%r10)
@@ -61,6 +57,15 @@
 	movq	HOT_C_RSP(%r15), %rsp
 	movq	%r15, %rdi
 	SAVE_XMM
+.endm
+
+/* EAX needs a moment without: LAHF and SETO tell the flags without touching them. */
+.macro SAVE
+	movq	HOT_CPU(%r15), %r10
+	movl	%eax, (%r10)
+	lahf
+	seto	%al
+	SAVE_REST
 .endm
 
 /* ---- 1. In and out -------------------------------------------------------------------------- */
@@ -162,19 +167,8 @@ direct_stub_fpu:
 	.globl	direct_stub_soft
 direct_stub_soft:
 	movq	HOT_CPU(%r15), %r10
-	movw	%ax, HOT_FLAGS(%r15)
 	movl	%r11d, (%r10)
-	movl	%ecx, CPU_GPR_ECX(%r10)
-	movl	%edx, CPU_GPR_EDX(%r10)
-	movl	%ebx, CPU_GPR_EBX(%r10)
-	movl	%r12d, CPU_GPR_ESP(%r10)
-	movl	%ebp, CPU_GPR_EBP(%r10)
-	movl	%esi, CPU_GPR_ESI(%r10)
-	movl	%edi, CPU_GPR_EDI(%r10)
-	movq	%rsp, HOT_P_RSP(%r15)
-	movq	HOT_C_RSP(%r15), %rsp
-	movq	%r15, %rdi
-	SAVE_XMM
+	SAVE_REST
 	movl	%r9d, %esi
 	call	direct_c_fallback
 	jmp	resume

@@ -46,10 +46,11 @@ const char *host_lacks(void)
 #define HWCAP2_FSGSBASE (1u << 1)
 #endif
 
-void host_set_gs_base(uintptr_t base)
+bool host_has_wrgsbase(void) { return getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE; }
+
+void host_set_gs_base(uintptr_t base, bool wrgsbase)
 {
-	/* (A cheap look at memory that every process has.) */
-	if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE)
+	if (wrgsbase)
 		__asm__ volatile("wrgsbase %0" : : "r"(base));
 	else
 		syscall(SYS_arch_prctl, ARCH_SET_GS, base);

@@ -5,10 +5,12 @@
 #ifndef DIRECT_HOST_H
 #define DIRECT_HOST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* host.c */
 const char *host_lacks(void); /* NULL: nothing */
-void host_set_gs_base(uintptr_t base);
+bool host_has_wrgsbase(void);
+void host_set_gs_base(uintptr_t base, bool wrgsbase);
 
 #endif

@@ -45,21 +45,18 @@ struct hot {
 	struct tlb_entry *tlb;
 	const void *target;
 	const void *stub_fallback, *stub_link, *stub_miss, *stub_soft, *stub_fpu;
-	uint8_t *interrupt_flag;
 	struct fpu *fpu;
-	uint32_t x87_bad, sse_bad;
-	uint64_t scratch;
-	uint32_t mask_page, mask_no_if, mask_lahf, mask_status;
 	uint8_t *world;
+	uint32_t x87_bad, sse_bad;
+	uint32_t mask_no_if, mask_lahf, mask_status;
 };
 #define HOT_IS(field, offset) _Static_assert(offsetof(struct hot, field) == (offset), #field)
 HOT_IS(c_rsp, HOT_C_RSP); HOT_IS(p_rsp, HOT_P_RSP); HOT_IS(flags, HOT_FLAGS); HOT_IS(mask_jump, HOT_MASK_JUMP);
 HOT_IS(mask_bit, HOT_MASK_BIT); HOT_IS(seg_base, HOT_SEG_BASE); HOT_IS(mask_tlb, HOT_MASK_TLB);
 HOT_IS(table, HOT_TABLE); HOT_IS(tlb, HOT_TLB); HOT_IS(target, HOT_TARGET);
 HOT_IS(stub_fallback, HOT_STUB_FALLBACK); HOT_IS(stub_link, HOT_STUB_LINK); HOT_IS(stub_miss, HOT_STUB_MISS);
-HOT_IS(stub_soft, HOT_STUB_SOFT); HOT_IS(stub_fpu, HOT_STUB_FPU); HOT_IS(interrupt_flag, HOT_IF);
-HOT_IS(fpu, HOT_FPU); HOT_IS(x87_bad, HOT_X87_BAD); HOT_IS(sse_bad, HOT_SSE_BAD); HOT_IS(scratch, HOT_SCRATCH);
-HOT_IS(mask_page, HOT_MASK_PAGE); HOT_IS(mask_no_if, HOT_MASK_NO_IF); HOT_IS(world, HOT_WORLD);
+HOT_IS(stub_soft, HOT_STUB_SOFT); HOT_IS(stub_fpu, HOT_STUB_FPU); HOT_IS(fpu, HOT_FPU); HOT_IS(world, HOT_WORLD);
+HOT_IS(x87_bad, HOT_X87_BAD); HOT_IS(sse_bad, HOT_SSE_BAD); HOT_IS(mask_no_if, HOT_MASK_NO_IF);
 HOT_IS(mask_lahf, HOT_MASK_LAHF); HOT_IS(mask_status, HOT_MASK_STATUS);
 _Static_assert(offsetof(struct cpu, gpr) == 0, "enter_x86_64.S knows this");
 _Static_assert(offsetof(struct cpu, kicked) == CPU_KICKED, "... this");
@@ -109,10 +106,12 @@ struct world {
 	uint32_t mapped;          /* pages */
 	uint32_t areas;           /* of the host's, about one for each run of pages */
 	uint32_t drop_first, drop_end; /* pages whose munmap() is still to come */
-	uint16_t dir[1024];       /* mapped pages in each 4 MiB */
 	uint32_t lines_used;      /* bit: a jump table has entries in this line */
-	uint8_t table_pages[WORLD_PAGES / 8]; /* bit: a jump table has entries of this page */
+	/* Behind map[], so that a look through all worlds touches little. */
+	uint16_t *dir;            /* mapped pages in each 4 MiB: 1024 of them */
+	uint8_t *table_pages;     /* bit by page: a jump table has entries of it */
 };
+#define MAP_BYTES (WORLD_PAGES * sizeof(struct mapping) + WORLD_PAGES / 8 + 1024 * sizeof(uint16_t))
 
 /* ---- 3. Blocks ------------------------------------------------------------------------------ */
 
@@ -175,6 +174,7 @@ struct fallback {
 	uint32_t resume;     /* offset in the cache of what follows; 0: nothing in the block */
 	uint32_t again;      /* ... of a check of x87 or SSE, to be passed */
 	bool sse;
+	bool shadowed;       /* the instruction after STI: nothing comes before it */
 	uint32_t block;
 	uint16_t index;      /* in its block */
 	uint16_t cause;      /* for statistics */
@@ -205,6 +205,7 @@ struct direct {
 	struct world *worlds;
 	uint32_t world_count;
 	struct world *world;     /* in use */
+	bool wrgsbase;           /* the host lets programs use it */
 	uint32_t *frame_nodes;   /* by page of guest RAM: first node of its mappings, + 1 */
 	uint32_t areas, areas_max;
 
@@ -233,7 +234,6 @@ struct direct {
 	uint32_t soft_count;
 	uint8_t *heat;           /* hashed by address: faults of an instruction */
 	uint8_t *return_stack;   /* with a guard page on both sides */
-	bool flush_wanted;
 	bool confined;           /* no system call comes from `code` any more: confine.c */
 
 	/* signals */

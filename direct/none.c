@@ -50,24 +50,9 @@ void direct_interrupt(struct direct *d, void *context)
 	(void)d, (void)context;
 }
 
-void direct_invalidate(struct direct *d, um_gva first, um_gva last)
-{
-	(void)d, (void)first, (void)last;
-}
-
-void direct_invalidate_all(struct direct *d)
-{
-	(void)d;
-}
-
 void direct_invalidate_root(struct direct *d, uint32_t root, um_gva first, um_gva last)
 {
 	(void)d, (void)root, (void)first, (void)last;
-}
-
-void direct_root_switched(struct direct *d, uint32_t root)
-{
-	(void)d, (void)root;
 }
 
 void direct_get_stats(const struct direct *d, struct direct_stats *out)

@@ -135,7 +135,7 @@ static bool enter_world(struct direct *d, enum world_kind kind, unsigned mode)
 		d->world = w;
 		d->hot.table = w->tables[mode];
 		d->hot.world = w->base;
-		host_set_gs_base((uintptr_t)w->base);
+		host_set_gs_base((uintptr_t)w->base, d->wrgsbase);
 		invalidate_returns(d);
 	}
 	return true;
@@ -309,8 +309,9 @@ const void *direct_c_link(struct hot *hot, uint32_t number)
 	d->cpu->eip = target;
 	d->found = NULL;
 	next = dispatch(d);
-	if (next && d->found && !d->stepping && !d->blocks[l->block].dead && d->found->eip == target && d->found->mode == mode &&
-	    d->stats.cache_flushes == flushes && !d->found->dead && may_link(d, l))
+	if (d->stats.cache_flushes != flushes || d->stepping || !next || !d->found || d->found->dead)
+		return next;
+	if (d->found->eip == target && d->found->mode == mode && !d->blocks[l->block].dead && may_link(d, l))
 		link_to(d, l, d->found);
 	return next;
 }
@@ -424,7 +425,8 @@ const void *direct_c_fpu(struct hot *hot, uint32_t number)
 	struct direct *d = direct_of(hot);
 	const struct fallback *f = &d->fallbacks[number];
 
-	if (!make_ready(d, f->sse))
+	/* (After the check comes a look for kicks.) */
+	if (f->shadowed || !make_ready(d, f->sse))
 		return direct_c_fallback(hot, number);
 	give_fpu(d);
 	d->cpu->eip = f->eip;

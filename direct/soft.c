@@ -74,7 +74,7 @@ bool emit_soft(struct translation *t, const struct piece *p, unsigned reg, unsig
 	/* 1: mov addend(%r13, %r9, 8), %r10; add $0x7F, %al; sahf; mov %r11d, %eax */
 	EMIT(e, 0x4F, 0x8B, 0x54, 0xCD, offsetof(struct tlb_entry, addend), 0x04, 0x7F, 0x9E, 0x44, 0x89, 0xD8);
 	emit_form(e, p, reg, 0, &m);
-	t->d->fallbacks[n].resume = t->code + (uint32_t)(e->at - e->start);
+	t->d->fallbacks[n].resume = place(t);
 	/* A device may have been asked meanwhile, and the guest's floating point put away for that. */
 	t->x87_checked = t->sse_checked = false;
 	return true;

@@ -5,6 +5,7 @@
 #ifndef DIRECT_TRANSLATE_H
 #define DIRECT_TRANSLATE_H
 
+#include "cpu/decode.h"
 #include "direct/emit.h"
 #include "direct/internal.h"
 
@@ -21,7 +22,6 @@ struct piece {
 	uint8_t mandatory;   /* F2, F3: part of the opcode; 0: none */
 	bool soft;
 };
-void look_at(struct piece *p, const uint8_t *bytes);
 
 /* A memory operand in host registers. */
 struct memory {
@@ -38,9 +38,10 @@ struct translation {
 	unsigned mode, insns, bytes, exits, indirects;
 	uint32_t frame;     /* page of guest RAM */
 	bool x87_checked, sse_checked; /* since the last fallback */
-	bool shadow;        /* of STI: no interrupt before the next instruction */
+	bool shadow;        /* STI was this instruction: no interrupt before the next one */
+	bool shadowed;      /* ... it was the one before */
 	bool looks_up;      /* the instruction is emitted with a look-up: soft.c */
-	bool goes_on;       /* after a branch: a CALL that is expected to return */
+	bool goes_on;       /* after a branch: one that is not taken, or a CALL that is expected to return */
 	uint32_t indirect[EXITS_MAX]; /* places of displacements to an indirect jump */
 	struct { uint32_t site, target; } exit[EXITS_MAX];
 };
@@ -53,8 +54,6 @@ enum cause {
 };
 extern const char *const cause_names[CAUSE_COUNT];
 enum cause cause_of(const struct piece *p);
-
-unsigned add_fallback(struct translation *t, const struct piece *p);
 
 /* ModRM, SIB and displacement; the REX bits are the caller's. */
 static inline void emit_modrm(struct emitter *e, unsigned reg, const struct memory *m)
@@ -93,10 +92,35 @@ static inline void emit_lea(struct emitter *e, unsigned reg, const struct memory
 	emit_modrm(e, reg, m);
 }
 
-/* translate.c */
+static inline unsigned host_gpr(unsigned guest) { return guest == CPU_ESP ? R_ESP : guest; }
+static inline bool is_undefined(const struct insn *i) { return i->fn == op_undefined || i->fn == op_too_long; }
+/* Offset in the cache of what is emitted next. */
+static inline uint32_t place(const struct translation *t) { return t->code + (uint32_t)(t->e.at - t->e.start); }
+
+/* translate_operand.c */
+void look_at(struct piece *p, const uint8_t *bytes);
+/* Where a guest's memory operand is for the host: at most one instruction before it, two for FS and GS.
+ * false: it needs a fallback. */
 bool find_memory(struct translation *t, const struct piece *p, struct memory *m);
 /* Emit the instruction with these registers and memory operand (NULL: rm is a register). */
 void emit_form(struct emitter *e, const struct piece *p, unsigned reg, unsigned rm, const struct memory *m);
+
+/* translate_branch.c */
+void emit_exits(struct translation *t); /* what the block's exits lead to */
+void jump_to(struct translation *t, uint32_t target);
+unsigned add_fallback(struct translation *t, const struct piece *p);
+void emit_fallback(struct translation *t, const struct piece *p);
+bool emit_branch(struct translation *t, const struct piece *p); /* false: a fallback */
+
+/* translate_integer.c */
+bool emit_insn(struct translation *t, struct piece *p); /* everything but branches; false: a fallback */
+
+/* translate_stack.c */
+bool emit_stack(struct translation *t, const struct piece *p); /* false: not here */
+void move_esp(struct translation *t, int32_t by);
+void push_immediate(struct translation *t, uint32_t value);
+void load_top(struct translation *t, unsigned reg);
+bool load_operand_r8(struct translation *t, const struct piece *p); /* of FF /2 /4 /6 */
 
 /* translate_system.c */
 bool emit_system(struct translation *t, const struct piece *p); /* false: a fallback */

@@ -21,7 +21,7 @@
 /* Flags stay: mov %rcx, %r11; mov offset(%r15), %ecx; jecxz 1f; mov %r11, %rcx; (stub) 1: mov %r11, %rcx */
 static void emit_check(struct translation *t, const struct piece *p, unsigned offset)
 {
-	uint32_t start = t->code + (uint32_t)(t->e.at - t->e.start);
+	uint32_t start = place(t);
 	unsigned n = add_fallback(t, p);
 
 	EMIT(&t->e, 0x49, 0x89, 0xCB, 0x41, 0x8B, 0x8F);
@@ -143,8 +143,6 @@ static bool sse_writes(const struct piece *p)
 
 /* ---- 4. Emitting ---------------------------------------------------------------------------- */
 
-static unsigned host_gpr_of(unsigned guest) { return guest == CPU_ESP ? R_ESP : guest; }
-
 static bool emit_fpu(struct translation *t, struct piece *p, unsigned reg, unsigned rm, bool write)
 {
 	struct memory m;
@@ -175,8 +173,8 @@ static bool emit_x87(struct translation *t, struct piece *p)
 static bool emit_sse(struct translation *t, struct piece *p, enum vector_layout layout)
 {
 	bool movnti = p->insn->prefix == PREFIX_NONE && p->opcode == 0xC3;
-	unsigned reg = layout == G_V || movnti ? host_gpr_of(p->reg) : p->reg;
-	unsigned rm = layout == V_G ? host_gpr_of(p->rm) : p->rm;
+	unsigned reg = layout == G_V || movnti ? host_gpr(p->reg) : p->reg;
+	unsigned rm = layout == V_G ? host_gpr(p->rm) : p->rm;
 
 	if (!t->sse_checked)
 		emit_check(t, p, HOT_SSE_BAD);

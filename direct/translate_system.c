@@ -57,7 +57,7 @@ static void emit_other_way(struct translation *t, unsigned n)
 
 static void resume_here(struct translation *t, unsigned n)
 {
-	t->d->fallbacks[n].resume = t->code + (uint32_t)(t->e.at - t->e.start);
+	t->d->fallbacks[n].resume = place(t);
 	t->x87_checked = t->sse_checked = false;
 }
 
@@ -195,7 +195,7 @@ static bool emit_push_selector(struct translation *t, unsigned seg)
 /* `opcode` with REX, ModRM: a word of struct cpu to a guest's register. */
 static void load_register(struct translation *t, unsigned guest, bool word, uint32_t offset)
 {
-	unsigned reg = guest == CPU_ESP ? R_ESP : guest;
+	unsigned reg = host_gpr(guest);
 
 	load_cpu(t);
 	emit8(&t->e, 0x41 | (reg & 8) >> 1);

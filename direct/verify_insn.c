@@ -95,8 +95,7 @@ static bool may_access(const struct proof *p, const ZydisDecodedOperand *op)
 
 	switch (base) {
 	case R15:
-		return alone && within(op, 0, sizeof(struct hot)) &&
-		       (!write || within(op, HOT_SCRATCH, sizeof(((struct hot *)NULL)->scratch)));
+		return alone && within(op, 0, sizeof(struct hot)) && !write;
 	case R13:
 		return index == R9 && k->kind[R9] == ENTRY && op->mem.scale == 8 && !write &&
 		       within(op, 0, sizeof(struct tlb_entry));

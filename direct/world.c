@@ -92,12 +92,14 @@ bool worlds_new(struct direct *d, const char **why)
 	for (uint32_t n = 0; n < d->world_count; n++) {
 		struct world *w = &d->worlds[n];
 		w->id = n;
-		w->map = mmap(NULL, WORLD_PAGES * sizeof(*w->map), PROT_READ | PROT_WRITE,
+		w->map = mmap(NULL, MAP_BYTES, PROT_READ | PROT_WRITE,
 		              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (w->map == MAP_FAILED) {
 			w->map = NULL;
 			return false;
 		}
+		w->table_pages = (uint8_t *)(w->map + WORLD_PAGES);
+		w->dir = (uint16_t *)(void *)(w->table_pages + WORLD_PAGES / 8);
 		w->base = take_place(&place);
 		if (!w->base) {
 			*why = "the direct engine finds no address space for its worlds";
@@ -112,7 +114,7 @@ void worlds_free(struct direct *d)
 	for (uint32_t n = 0; d->worlds && n < d->world_count; n++) {
 		struct world *w = &d->worlds[n];
 		if (w->map)
-			munmap(w->map, WORLD_PAGES * sizeof(*w->map));
+			munmap(w->map, MAP_BYTES);
 		if (w->base)
 			munmap(w->base, WORLD_BYTES + WORLD_GUARD);
 		for (unsigned mode = 0; mode < MODES; mode++)
@@ -412,7 +414,7 @@ static void give_back(struct direct *d, struct world *w)
 		w->tables[mode] = NULL;
 	}
 	w->lines_used = 0;
-	madvise(w->map, WORLD_PAGES * sizeof(*w->map), MADV_DONTNEED);
+	madvise(w->map, MAP_BYTES, MADV_DONTNEED);
 }
 
 /* ---- 5. Finding ----------------------------------------------------------------------------- */

@@ -313,12 +313,11 @@ static void invalidate_root(void *user, uint32_t root, um_gva first, um_gva last
 static void root_switched(void *user, uint32_t root)
 {
 	struct vm *vm = user;
+	(void)root;
 	if (vm->cpu && (um_mode(vm->um) & UM_MODE_PGE))
 		cpu_invalidate_nonglobal(vm->cpu);
 	else if (vm->cpu)
 		cpu_invalidate_all(vm->cpu);
-	if (vm->direct)
-		direct_root_switched(vm->direct, root);
 }
 
 static void event(void *user, const struct um_event *what)

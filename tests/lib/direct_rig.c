@@ -102,6 +102,7 @@ static void root_switched(void *user, uint32_t root)
 {
 	struct direct_side *side = user;
 
+	(void)root;
 	if (!side->cpu)
 		return;
 	/* The portable engine's TLB knows one root. */
@@ -109,8 +110,6 @@ static void root_switched(void *user, uint32_t root)
 		cpu_invalidate_nonglobal(side->cpu);
 	else
 		cpu_invalidate_all(side->cpu);
-	if (side->direct)
-		direct_root_switched(side->direct, root);
 }
 
 #define COMMON_OPS                                                                                         \

@@ -377,7 +377,7 @@ static void broken_lookups_are_seen(void **state)
 	assert_byte_counts(b, "the way out is gone", je, sizeof(je), 1, 0);
 	assert_byte_counts(b, "a store where only reading was asked about", cmp, sizeof(cmp), 4, 0);
 	assert_byte_counts(b, "fewer bytes asked about than stored", lea, sizeof(lea), 3, 2);
-	assert_byte_counts(b, "a slot without bounds", mask, sizeof(mask), 5, HOT_MASK_PAGE & 0xFF);
+	assert_byte_counts(b, "a slot without bounds", mask, sizeof(mask), 5, HOT_MASK_JUMP);
 	assert_byte_counts(b, "a page of another size", and, sizeof(and), 4, 0xE0);
 	assert_byte_counts(b, "an index of half the size", twice, sizeof(twice), 1, 0x89);
 	assert_byte_counts(b, "a tag for an addend", addend, sizeof(addend), 4, 0);
