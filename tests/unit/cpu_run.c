@@ -301,6 +301,35 @@ static void a_code_breakpoint_is_passed_with_rf(void **state)
 	each(breakpoint);
 }
 
+/* RF lets one instruction run, not one look for interrupts: runs of one instruction each pass as well. */
+static void breakpoint_in_steps(struct rig *rig)
+{
+	struct cpu_state s;
+
+	/* iret <- to the next one, with RF; inc eax <- DR0; hlt */
+	RIG_LOAD(rig, 0xCF, 0x40, 0xF4);
+	cpu_get_state(rig->cpu, &s);
+	s.gpr[CPU_ESP] -= 12;
+	rig_set_word(rig, s.gpr[CPU_ESP], RIG_CODE + 1);
+	rig_set_word(rig, s.gpr[CPU_ESP] + 4, s.seg[CPU_CS].selector);
+	rig_set_word(rig, s.gpr[CPU_ESP] + 8, s.eflags | FL_RF);
+	s.dr[0] = RIG_CODE + 1;
+	s.dr[7] = 0x400 | 1;
+	cpu_set_state(rig->cpu, &s);
+	assert_int_equal(rig_run(rig, 1), CPU_EXIT_BUDGET);
+	assert_true(rig->cpu->flags & FL_RF);
+	rig_run(rig, 1);
+	assert_int_equal(gpr(rig)[CPU_EAX], 1);
+	assert_int_equal(rig->cpu->flags & FL_RF, 0);
+	assert_int_equal(rig_run(rig, 10), CPU_EXIT_HALTED);
+	assert_int_equal(rig_vector(rig), -1);
+}
+static void rf_outlives_the_end_of_a_run(void **state)
+{
+	(void)state;
+	each(breakpoint_in_steps);
+}
+
 /* ---- Kicks and budgets ---------------------------------------------------------------------- */
 
 static void kick(struct rig *rig)
@@ -402,6 +431,7 @@ int main(void)
 		cmocka_unit_test(the_trap_flag_steps_through),
 		cmocka_unit_test(popf_that_sets_tf_traps_after_the_next_instruction),
 		cmocka_unit_test(a_code_breakpoint_is_passed_with_rf),
+		cmocka_unit_test(rf_outlives_the_end_of_a_run),
 		cmocka_unit_test(a_kick_leaves_once),
 		cmocka_unit_test(the_budget_bounds_every_run),
 		cmocka_unit_test(state_goes_out_and_in_unchanged),
