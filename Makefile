@@ -38,7 +38,7 @@ LIBS       := -lZydis -lz -llzma -lzstd -llz4 -lpthread
 # ---- 2. What there is ----------------------------------------------------------------------------
 
 CORE_SRC := $(wildcard shadow/*.c)
-VM_SRC   := $(wildcard record/*.c cpu/*.c cpu/*.S direct/*.c direct/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c)
+VM_SRC   := $(wildcard record/*.c scope/*.c cpu/*.c cpu/*.S direct/*.c direct/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c)
 # Guest x87 and SSE instructions run on the host's: x86-64 only (cpu/fpu.h).  HOST=other: as elsewhere.
 TRIPLE   := $(shell $(CC) -dumpmachine)
 HOST     ?= $(firstword $(subst -, ,$(TRIPLE)))

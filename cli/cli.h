@@ -33,6 +33,7 @@ enum {
 	STATUS_KILLED = 16,   /* ... or broke the interface that it runs on */
 	STATUS_DIFFERS = 18,  /* a replay came to something else than was recorded, an engine to something else
 	                       * than the other (-engine check) */
+	STATUS_REPORTED = 20, /* -check LIST,fatal: something was reported */
 };
 
 /* ---- options.c ------------------------------------------------------------------------------ */

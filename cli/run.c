@@ -246,6 +246,8 @@ static int status_of(struct vm *vm, enum vm_end end)
 		return STATUS_HANGUP;
 	case VM_DIFFERS:
 		return STATUS_DIFFERS;
+	case VM_REPORTED:
+		return STATUS_REPORTED;
 	case VM_NOMEM:
 	case VM_STOPPED:
 		break;

@@ -8,6 +8,7 @@
  *   4. State         struct cpu_state: the architectural registers, in and out
  *   5. Lines         interrupts, NMI, invalidation (called from the core's callbacks), code writes
  *   6. A host inside what a host does that keeps ring 0 for itself
+ *   7. Observing     who hears what the TLB had no answer for
  *
  * The engine knows the shadow core and nothing of devices.  One thread at a time uses a cpu, except
  * cpu_kick(), which any thread and any signal handler may call.
@@ -203,5 +204,29 @@ enum cpu_refusal {
 };
 bool cpu_reflect(struct cpu *cpu, uint16_t selector, uint32_t offset, struct cpu_event *event,
                  enum cpu_refusal *why);
+
+/* ---- 7. Observing --------------------------------------------------------------------------- */
+
+/* One translation that the TLB could not answer, as the shadow answered it: the first use of a page since the
+ * hardware had to forget it, and every one that is more than a plain access to memory (a write to a tracked
+ * table, memory-mapped I/O, a fault).  The access itself has not been made yet. */
+struct cpu_access {
+	uint32_t linear;
+	unsigned access;        /* UM_WRITE, UM_USER, UM_FETCH */
+	enum um_result result;
+	const struct um_map *map;
+	uint32_t eip;           /* of the instruction, if exact; else of the first one of its block */
+	bool exact;
+};
+struct cpu_observer {
+	void *user;
+	/* May be called again for the same access.  false (only if not exact): ask again, exactly; nothing of the
+	 * instruction has happened then, and it alone runs next.  Observing never steers. */
+	bool (*translated)(void *user, struct cpu *cpu, const struct cpu_access *access);
+};
+/* Between two cpu_run(); NULL: nobody, which costs nothing.  Only cpu_run() is observed, the direct engine is not. */
+void cpu_observe(struct cpu *cpu, const struct cpu_observer *observer);
+/* The instruction that is running, from a callback: its EIP if that is known (*exact), else its block's. */
+uint32_t cpu_running_eip(const struct cpu *cpu, bool *exact);
 
 #endif

@@ -167,7 +167,7 @@ struct cpu {
 	uint32_t jump_key;   /* generation and mode that a jump must agree with */
 	uint8_t flat_all;    /* run.c: bit per flat segment, CS too */
 	uint8_t flat_segs;   /* bit per segment register: base 0, limit 4 GiB, readable and writable */
-	bool no_tags;        /* TLB off: data breakpoints, alignment checks, or the option */
+	uint8_t no_tags;     /* NO_TAGS: TLB off: data breakpoints, alignment checks, or the option; OBSERVED */
 	bool align_check;    /* CR0.AM, EFLAGS.AC, CPL 3 */
 	const struct insn **patch; /* the link that led to the loop, to be set by it; or NULL */
 	uint32_t debug_hits; /* DR6 bits of data and I/O breakpoints met by the running instruction */
@@ -204,6 +204,9 @@ struct cpu {
 	} undelivered;
 
 	uint64_t instructions;
+	struct cpu_observer observer; /* observe.c */
+	bool exact;            /* observed: c->eip is the running instruction's (or nothing is running) */
+	bool again;            /* observed: the next instruction runs alone, to be exact about it */
 	struct um *um;
 	struct cpu_bus bus;
 	struct cpu_trace trace;
@@ -234,6 +237,10 @@ struct cpu {
  * breakpoint armed). */
 enum { MODE_CODE32 = 1u << 0, MODE_STACK32 = 1u << 1, MODE_FLAT = 1u << 2, MODE_STEP = 1u << 3,
        MODE_USER = 1u << 4 };
+/* cpu.no_tags.  OBSERVED: only that somebody hears of what the TLB has no answer for. */
+enum { NO_TAGS = 1u << 0, OBSERVED = 1u << 1 };
+/* c->exit, inside: the instruction at EIP runs again, alone (observe.c). */
+#define EXIT_AGAIN 0xFFu
 /* What a decoded instruction depends on. */
 #define MODE_DECODING (MODE_CODE32 | MODE_STACK32 | MODE_FLAT | MODE_STEP)
 /* EV_INHIBIT: c->inhibit was set.  EV_HALT: c->halted was.  EV_STEP: TF or an armed breakpoint.
@@ -335,6 +342,8 @@ bool switch_task(struct cpu *c, uint16_t selector, enum task_switch why, uint32_
 
 /* control.c */
 void control_changed(struct cpu *c, uint32_t old_cr0, uint32_t old_cr4); /* tells the core the mode */
+/* observe.c: tell the observer.  false: c->exit is EXIT_AGAIN */
+bool observe_access(struct cpu *c, uint32_t linear, unsigned access, enum um_result result, const struct um_map *map);
 /* debug.c: DR7-armed data and I/O breakpoints; bits for DR6, 0 = none */
 uint32_t debug_match(const struct cpu *c, uint32_t linear, unsigned bytes, unsigned type);
 /* io.c */

@@ -34,13 +34,6 @@ static void fill_tlb(struct cpu *c, uint32_t linear, bool user, const struct um_
 	uint32_t page = linear & PAGE_MASK;
 	uintptr_t addend = (uintptr_t)host - linear;
 
-	if (c->no_tags) {
-		if (c->events & EV_RECORD) {
-			warm_see(c, t);
-			warm_see(c, host);
-		}
-		return;
-	}
 	t->read = page;
 	t->write = map->rights & UM_WRITE && !has_code(c, host) ? page : TLB_NEVER;
 	t->addend = addend;
@@ -49,28 +42,37 @@ static void fill_tlb(struct cpu *c, uint32_t linear, bool user, const struct um_
 	*word = map->global ? *word | bit : *word & ~bit;
 }
 
-/* Translate for an access; leaves a TLB entry behind where one may be used. */
-static struct page find_page(struct cpu *c, uint32_t linear, bool user, unsigned access)
+/* As a number: there is no page behind a fault. */
+static uint8_t *host_of(const struct um_map *map, uint32_t linear)
 {
-	struct um_map map;
-	enum um_result result = um_lookup(c->um, linear, access | (user ? UM_USER : 0u), &map);
+	return (uint8_t *)(uintptr_t)((map->hfn << UM_PAGE_SHIFT) + linear % UM_PAGE_SIZE);
+}
 
-	if (result != UM_OK)
-		result = um_demand_page(c->um, linear, access | (user ? UM_USER : 0u), &map);
+/* What is more than memory, or seen by more than the TLB. */
+__attribute__((noinline)) static struct page find_specially(struct cpu *c, uint32_t linear, unsigned access,
+                                                            enum um_result result, const struct um_map *map)
+{
+	uint8_t *host = host_of(map, linear);
+	bool user = access & UM_USER;
 
-	/* As a number: there is no page behind a fault. */
-	uint8_t *host = (uint8_t *)(uintptr_t)((map.hfn << UM_PAGE_SHIFT) + linear % UM_PAGE_SIZE);
+	if (c->no_tags & OBSERVED && !observe_access(c, linear, access, result, map))
+		return (struct page){ NONE, NULL, 0 };
 	switch (result) {
 	case UM_OK:
-		fill_tlb(c, linear, user, &map, host);
-		return (struct page){ RAM, host, map.gpa };
+		if (!(c->no_tags & NO_TAGS)) {
+			fill_tlb(c, linear, user, map, host);
+		} else if (c->events & EV_RECORD) {
+			warm_see(c, tlb_at(c->tlbs[user], linear));
+			warm_see(c, host);
+		}
+		return (struct page){ RAM, host, map->gpa };
 	case UM_TRACKED:
-		return (struct page){ TABLE, host, map.gpa };
+		return (struct page){ TABLE, host, map->gpa };
 	case UM_MMIO:
-		return (struct page){ IO, NULL, map.gpa };
+		return (struct page){ IO, NULL, map->gpa };
 	case UM_FAULT:
 		c->cr2 = linear;
-		fault(c, EXC_PF, map.error);
+		fault(c, EXC_PF, map->error);
 		break;
 	case UM_STOP:
 		c->exit = CPU_EXIT_STOP;
@@ -80,6 +82,22 @@ static struct page find_page(struct cpu *c, uint32_t linear, bool user, unsigned
 		break;
 	}
 	return (struct page){ NONE, NULL, 0 };
+}
+
+/* Translate for an access; leaves a TLB entry behind where one may be used. */
+static struct page find_page(struct cpu *c, uint32_t linear, bool user, unsigned access)
+{
+	struct um_map map;
+
+	access |= user ? UM_USER : 0u;
+	enum um_result result = um_lookup(c->um, linear, access, &map);
+	if (result != UM_OK)
+		result = um_demand_page(c->um, linear, access, &map);
+	if (unlikely(result != UM_OK || c->no_tags))
+		return find_specially(c, linear, access, result, &map);
+	uint8_t *host = host_of(&map, linear);
+	fill_tlb(c, linear, user, &map, host);
+	return (struct page){ RAM, host, map.gpa };
 }
 
 /* ---- 2. One page ---------------------------------------------------------------------------- */
@@ -150,7 +168,7 @@ bool mem_read(struct cpu *c, uint32_t linear, void *buf, unsigned bytes, bool us
 		memcpy(buf, tlb_host(t, linear), bytes);
 		return true;
 	}
-	if (unlikely(c->no_tags) && !check_access(c, linear, bytes, user, false))
+	if (unlikely(c->no_tags & NO_TAGS) && !check_access(c, linear, bytes, user, false))
 		return false;
 	/* Two translations before the first byte: a device in the first page must not be read by an
 	 * instruction that faults in the second. */
@@ -177,7 +195,7 @@ bool mem_write(struct cpu *c, uint32_t linear, const void *buf, unsigned bytes, 
 		memcpy(tlb_host(t, linear), buf, bytes);
 		return true;
 	}
-	if (unlikely(c->no_tags) && !check_access(c, linear, bytes, user, true))
+	if (unlikely(c->no_tags & NO_TAGS) && !check_access(c, linear, bytes, user, true))
 		return false;
 	unsigned first = bytes_in_page(linear, bytes);
 	struct page p = find_page(c, linear, user, UM_WRITE);
@@ -203,7 +221,7 @@ bool mem_probe_write(struct cpu *c, uint32_t linear, unsigned bytes, bool user)
 
 	if (likely(t->write == tlb_page(linear, bytes)))
 		return true;
-	if (unlikely(c->no_tags) && !check_access(c, linear, bytes, user, true))
+	if (unlikely(c->no_tags & NO_TAGS) && !check_access(c, linear, bytes, user, true))
 		return false;
 	unsigned first = bytes_in_page(linear, bytes);
 	if (find_page(c, linear, user, UM_WRITE).backing == NONE)

@@ -102,7 +102,7 @@ static void derive_mode(struct cpu *c)
 	const uint8_t all = 1u << CPU_ES | 1u << CPU_CS | 1u << CPU_SS | 1u << CPU_DS;
 	bool big = c->seg[CPU_CS].attr & SEG_DB, big_stack = c->seg[CPU_SS].attr & SEG_DB;
 	bool breakpoints = any_breakpoint(c), step = c->flags & FL_TF || breakpoints, user = c->cpl == 3;
-	bool no_tags;
+	uint8_t no_tags;
 
 	c->mode = (uint8_t)((big ? MODE_CODE32 : 0) | (big_stack ? MODE_STACK32 : 0) |
 	                    (big && big_stack && (c->flat_all & all) == all ? MODE_FLAT : 0) |
@@ -112,8 +112,11 @@ static void derive_mode(struct cpu *c)
 	c->events = (c->events & ~(uint32_t)EV_STEP) | (step ? EV_STEP : 0u);
 	c->align_check = user && c->flags & FL_AC && c->cr0 & CR0_AM;
 	no_tags = c->align_check || (breakpoints && watches_data(c)) || !(c->options & CPU_OPT_TLB) ||
-	          c->events & EV_RECORD;
-	if (no_tags && !c->no_tags)
+	                          c->events & EV_RECORD
+	                  ? NO_TAGS
+	                  : 0;
+	no_tags |= c->observer.translated ? OBSERVED : 0;
+	if (no_tags & ~c->no_tags)
 		tlb_flush(c);
 	c->no_tags = no_tags;
 	c->tlb = c->tlbs[user];
@@ -179,6 +182,7 @@ static bool deliver(struct cpu *c)
 {
 	c->inhibit = c->inhibit_debug = false;
 	c->debug_hits = 0; /* of an instruction that did not happen */
+	c->exact = true;
 	c->events &= ~(uint32_t)EV_INHIBIT;
 	c->patch = NULL;
 	if (deliver_exception(c)) {
@@ -317,7 +321,7 @@ FORCE_INLINE bool execute(struct cpu *c, const struct insn *i)
 	}
 	if (r == RUN_FAULT)
 		return deliver(c);
-	if (c->exit == CPU_EXIT_STOP || c->exit == CPU_EXIT_NOMEM) {
+	if (c->exit == CPU_EXIT_STOP || c->exit == CPU_EXIT_NOMEM || c->exit == EXIT_AGAIN) {
 		/* The instruction has not run: everything as before it. */
 		c->inhibit = was_inhibited;
 		c->inhibit_debug = debug_was_inhibited;
@@ -357,6 +361,16 @@ static bool refill(struct cpu *c)
 
 static uint64_t used(const struct cpu *c) { return (uint64_t)(c->slice - c->reserve - c->budget); }
 
+/* Did it stop for the observer's sake?  (It has counted the instruction that is still to come.) */
+static bool runs_again(struct cpu *c)
+{
+	if (c->exit != EXIT_AGAIN)
+		return false;
+	c->again = true;
+	c->budget++;
+	return true;
+}
+
 enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 {
 	unsigned extra;
@@ -374,13 +388,22 @@ enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 	}
 	for (;;) {
 		extra = 0;
-		if (unlikely(c->pending) && !cpu_attend(c, &extra))
-			break;
+		c->exact = true;
+		/* What comes between instructions is the next run's when no instruction follows in this one. */
 		if (unlikely(c->budget <= 0) && !refill(c)) {
 			c->exit = CPU_EXIT_BUDGET;
 			break;
 		}
-		if (unlikely(!execute(c, find_block(c, extra))))
+		if (unlikely(c->pending) && !cpu_attend(c, &extra))
+			break;
+		if (unlikely(c->budget <= 0)) /* taking an interrupt counts as one */
+			continue;
+		if (unlikely(c->again))
+			extra = MODE_STEP;
+		c->again = false;
+		const struct insn *i = find_block(c, extra);
+		c->exact = extra;
+		if (unlikely(!execute(c, i)) && !runs_again(c))
 			break;
 	}
 	fpu_leave(c);

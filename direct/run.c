@@ -216,7 +216,7 @@ static bool run_portable(struct direct *d, unsigned extra)
 static bool attend(struct direct *d, unsigned *extra)
 {
 	struct cpu *c = d->cpu;
-	int64_t budget = d->leave && d->counted ? 0 : 64;
+	int64_t budget = d->stepping ? 1 : 64;
 	bool ok;
 
 	c->budget = budget;
@@ -236,9 +236,11 @@ static const void *dispatch(struct direct *d)
 		struct block *b;
 		unsigned extra = 0;
 
+		if (d->leave && d->counted)
+			return leave(d, CPU_EXIT_BUDGET);
 		if (c->pending && !attend(d, &extra))
 			return leave(d, (enum cpu_exit)c->exit);
-		if (d->leave && d->counted)
+		if (d->stepping && d->counted) /* taking an interrupt counts as one */
 			return leave(d, CPU_EXIT_BUDGET);
 		b = extra ? NULL : find_code(d);
 		if (b) {

@@ -222,7 +222,8 @@ static void event(void *user, const struct um_event *what)
 {
 	const struct recorder *r = user;
 
-	r->real->event(r->user, what);
+	if (r->real->event)
+		r->real->event(r->user, what);
 }
 
 /* ---- 4. Calls ------------------------------------------------------------------------------- */
@@ -282,8 +283,7 @@ struct recorder *recorder_new(FILE *to, struct um_config *config)
 	r->ops = recording;
 	r->real = config->ops;
 	r->user = config->user;
-	if (r->real->event)
-		r->ops.event = event;
+	r->ops.event = event; /* observers come and go */
 	if (r->real->invalidate_root) {
 		r->ops.invalidate_root = invalidate_root;
 		r->ops.root_switched = root_switched;

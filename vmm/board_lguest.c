@@ -282,7 +282,7 @@ static uint64_t mmio_read(void *user, um_gpa gpa, unsigned bytes)
 	if (!vm->lguest->pci)
 		beyond_limit(vm, gpa);
 	else if (!virtio_pci_read(vm->lguest->pci, gpa, bytes, &value))
-		log_absent(vm, false, gpa, bytes, 0);
+		tell_absent(vm, false, gpa, bytes, 0);
 	return value;
 }
 
@@ -292,7 +292,7 @@ static void mmio_write(void *user, um_gpa gpa, unsigned bytes, uint64_t value)
 	if (!vm->lguest->pci)
 		beyond_limit(vm, gpa);
 	else if (!virtio_pci_write(vm->lguest->pci, gpa, bytes, value))
-		log_absent(vm, true, gpa, bytes, value);
+		tell_absent(vm, true, gpa, bytes, value);
 	deadline_moved(vm);
 }
 

@@ -81,6 +81,8 @@ enum vm_engine vm_get_engine(const struct vm *vm)
 
 const char *vm_engine_reason(const struct vm *vm)
 {
+	if (vm->observers)
+		return "the guest is observed, which takes the portable engine";
 	return vm->direct ? NULL : vm->engine_why;
 }
 
@@ -92,7 +94,7 @@ struct direct *vm_direct(struct vm *vm)
 bool vm_set_engine(struct vm *vm, enum vm_engine engine)
 {
 	bool direct = engine != VM_ENGINE_PORTABLE;
-	if (direct && !vm->direct)
+	if (direct && (!vm->direct || vm->observers))
 		return false;
 	vm->engine = direct ? VM_ENGINE_DIRECT : VM_ENGINE_PORTABLE;
 	if (!direct)

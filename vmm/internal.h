@@ -9,6 +9,8 @@
  *   engine.c    which engine runs the guest; what interrupts the direct one
  *   console.c   bytes between the serial port and two file descriptors
  *   log.c       -d: exceptions, decoded blocks, shadow events
+ *   observe.c   who hears of shadow events, translations and interrupts
+ *   descriptors.c file descriptors that others want watched
  *   check.c     two machines in lock-step, one by each engine
  *   stuck.c     proof that a guest will never do anything again
  *   vm.c        making, loading, resetting, freeing
@@ -66,6 +68,7 @@ struct vm {
 	uint64_t mapped_bytes;
 	bool a20;
 	int ram_fd;           /* a memfd, when the direct engine may be wanted; -1: private memory */
+	struct um_ops um_ops;
 	void *um_memory;
 	size_t um_bytes;
 	struct um *um;
@@ -98,6 +101,12 @@ struct vm {
 	uint64_t quiet_since; /* since when interrupts were found off at every look; 0: they were on */
 	uint64_t chance;      /* counted_time: what the next random numbers come from */
 	uint64_t next_proof;  /* when to try the next proof of being stuck */
+	const struct vm_observer *observer[VM_OBSERVERS_MAX];
+	unsigned observers;
+	enum vm_engine unobserved;    /* the engine to go back to when nobody observes any more */
+	struct vm_descriptor descriptor[VM_DESCRIPTORS_MAX];
+	unsigned descriptors;
+	const char *aborted;          /* vm_abort(): why, or NULL */
 	char words[4096];
 };
 
@@ -108,8 +117,8 @@ void unmap_ram(struct vm *vm);
 void empty_ram(struct vm *vm);
 bool make_slab(struct table_slab *slab, uint32_t count);
 void free_slab(struct table_slab *slab);
-/* [the log wants events][the hardware may be the direct engine] */
-extern const struct um_ops vm_um_ops[2][2];
+/* The callbacks, in vm->um_ops; tagged: the hardware may be the direct engine.  (event: observe.c) */
+void make_um_ops(struct vm *vm, bool tagged);
 /* Guest-physical memory as the bus sees it: A20 applied, absent memory reads as ones. */
 uint64_t read_bus(struct vm *vm, um_gpa gpa, unsigned bytes);
 void write_bus(struct vm *vm, um_gpa gpa, unsigned bytes, uint64_t value);
@@ -169,9 +178,24 @@ bool console_listens(const struct console *console); /* more input may come */
 
 /* ---- log.c ---------------------------------------------------------------------------------- */
 
-void start_log(struct vm *vm);
+void log_interrupt(struct vm *vm, unsigned vector, bool software, bool has_error, uint32_t error);
+void log_block(void *vm, struct cpu *cpu, uint32_t eip);
 void log_event(struct vm *vm, const struct um_event *event);
 void log_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t value);
+
+/* ---- observe.c ------------------------------------------------------------------------------ */
+
+/* What the log and the observers want to hear, and the engine that lets them. */
+void apply_observers(struct vm *vm);
+/* Guest-physical memory that is not there was accessed. */
+void tell_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t value);
+
+/* ---- descriptors.c -------------------------------------------------------------------------- */
+
+unsigned descriptors_fill(struct vm *vm, struct pollfd *fds);
+/* Whoever's is ready is called; the order of `fds` is descriptors_fill()'s, if nobody came or went since. */
+void descriptors_process(struct vm *vm, const struct pollfd *fds, unsigned count);
+void descriptors_pump(struct vm *vm); /* both, without waiting */
 
 /* ---- stuck.c -------------------------------------------------------------------------------- */
 

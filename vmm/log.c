@@ -15,14 +15,10 @@
 
 /* ---- 1. int --------------------------------------------------------------------------------- */
 
-static void log_interrupt(void *user, struct cpu *cpu, unsigned vector, bool software, bool has_error,
-                          uint32_t error)
+void log_interrupt(struct vm *vm, unsigned vector, bool software, bool has_error, uint32_t error)
 {
-	struct vm *vm = user;
 	struct cpu_state s;
-	if (!(vm->config.log_mask & VM_LOG_INT))
-		return;
-	cpu_get_state(cpu, &s);
+	cpu_get_state(vm->cpu, &s);
 	fprintf(vm->config.log, "int %02x%s at %04x:%08x sp %04x:%08x flags %08x", vector,
 	        software ? " (software)" : "", s.seg[CPU_CS].selector, s.eip, s.seg[CPU_SS].selector,
 	        s.gpr[CPU_ESP], s.eflags);
@@ -37,14 +33,12 @@ static void log_interrupt(void *user, struct cpu *cpu, unsigned vector, bool sof
 
 #define BLOCK_INSTRUCTIONS 64u
 
-static void log_block(void *user, struct cpu *cpu, uint32_t eip)
+void log_block(void *user, struct cpu *cpu, uint32_t eip)
 {
 	struct vm *vm = user;
 	struct cpu_state s;
 	ZydisDecoder decoder;
 	ZydisFormatter formatter;
-	if (!(vm->config.log_mask & VM_LOG_IN_ASM))
-		return;
 	cpu_get_state(cpu, &s);
 	bool wide = (s.seg[CPU_CS].attr & 0x4000) && !(s.eflags & (1u << 17)); /* CS.D, not V86 */
 	ZydisDecoderInit(&decoder, wide ? ZYDIS_MACHINE_MODE_LEGACY_32 : ZYDIS_MACHINE_MODE_LEGACY_16,
@@ -66,14 +60,6 @@ static void log_block(void *user, struct cpu *cpu, uint32_t eip)
 		if (insn.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
 			break;
 	}
-}
-
-void start_log(struct vm *vm)
-{
-	const struct cpu_trace trace = { .user = vm, .interrupt = log_interrupt,
-		                         .block = vm->config.log_mask & VM_LOG_IN_ASM ? log_block : NULL };
-	if (vm->config.log && (vm->config.log_mask & (VM_LOG_INT | VM_LOG_IN_ASM)))
-		cpu_set_trace(vm->cpu, &trace);
 }
 
 /* ---- 3. shadow ------------------------------------------------------------------------------ */

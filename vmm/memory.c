@@ -206,14 +206,14 @@ uint64_t read_bus(struct vm *vm, um_gpa gpa, unsigned bytes)
 {
 	uint64_t value = UINT64_MAX;
 	if (vm_read_physical(vm, gpa, &value, bytes) == 0)
-		log_absent(vm, false, gpa, bytes, 0);
+		tell_absent(vm, false, gpa, bytes, 0);
 	return value;
 }
 
 void write_bus(struct vm *vm, um_gpa gpa, unsigned bytes, uint64_t value)
 {
 	if (vm_write_physical(vm, gpa, &value, bytes) == 0)
-		log_absent(vm, true, gpa, bytes, value);
+		tell_absent(vm, true, gpa, bytes, value);
 }
 
 void ram_replaced(struct vm *vm)
@@ -320,20 +320,15 @@ static void root_switched(void *user, uint32_t root)
 		cpu_invalidate_all(vm->cpu);
 }
 
-static void event(void *user, const struct um_event *what)
+void make_um_ops(struct vm *vm, bool tagged)
 {
-	log_event(user, what);
+	vm->um_ops = (struct um_ops){
+		.read_entry = read_entry, .update_entry = update_entry, .get_page = get_page, .put_page = put_page,
+		.get_table = get_table, .put_table = put_table, .invalidate = invalidate,
+		.invalidate_all = invalidate_all, .invalidate_nonglobal = invalidate_nonglobal,
+	};
+	if (!tagged)
+		return;
+	vm->um_ops.invalidate_root = invalidate_root;
+	vm->um_ops.root_switched = root_switched;
 }
-
-#define COMMON_OPS                                                                                         \
-	.read_entry = read_entry, .update_entry = update_entry, .get_page = get_page,                      \
-	.put_page = put_page, .get_table = get_table, .put_table = put_table,                              \
-	.invalidate = invalidate, .invalidate_all = invalidate_all,                           \
-	.invalidate_nonglobal = invalidate_nonglobal
-
-#define TAGGED_OPS .invalidate_root = invalidate_root, .root_switched = root_switched
-
-const struct um_ops vm_um_ops[2][2] = {
-	{ { COMMON_OPS }, { COMMON_OPS, TAGGED_OPS } },
-	{ { COMMON_OPS, .event = event }, { COMMON_OPS, .event = event, TAGGED_OPS } },
-};

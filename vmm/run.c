@@ -44,7 +44,7 @@ static enum vm_end hang_up_with(struct vm *vm)
 static bool sleep_until(struct vm *vm, uint64_t deadline)
 {
 	struct console *console = &vm->console;
-	struct pollfd wait[3 + NETWORK_FDS] = { { .fd = vm->wake, .events = POLLIN } };
+	struct pollfd wait[3 + VM_DESCRIPTORS_MAX + NETWORK_FDS] = { { .fd = vm->wake, .events = POLLIN } };
 	unsigned count = 1;
 	uint64_t now = vm_now(vm), ns = deadline > now ? deadline - now : 0;
 	if (vm->paused || ns > SLEEP_MAX_NS)
@@ -54,7 +54,8 @@ static bool sleep_until(struct vm *vm, uint64_t deadline)
 	if (console->out_count)
 		wait[count++] = (struct pollfd){ .fd = console->fd.out, .events = POLLOUT };
 	int net_ms = (int)(ns / 1000000u) + 1;
-	unsigned own = count;
+	unsigned own = count, watched = descriptors_fill(vm, wait + own);
+	count += watched;
 	count += network_fill(vm, wait + count, NETWORK_FDS, &net_ms);
 	if ((uint64_t)net_ms * 1000000u < ns)
 		ns = (uint64_t)net_ms * 1000000u;
@@ -67,7 +68,9 @@ static bool sleep_until(struct vm *vm, uint64_t deadline)
 		while (read(vm->wake, &kicks, sizeof kicks) < 0 && errno == EINTR)
 			;
 	}
-	network_process(vm, wait + own, count - own);
+	network_process(vm, wait + own + watched, count - own - watched);
+	if (ready > 0)
+		descriptors_process(vm, wait + own, watched);
 	vm_now(vm);
 	vm->sleep_end = 0;
 	return ready > 0;
@@ -138,12 +141,18 @@ static bool look_around(struct vm *vm, struct pace *pace, uint64_t now)
 	if (now >= pace->next_console || vm->paused) {
 		console_pump(vm);
 		network_pump(vm);
+		descriptors_pump(vm);
 		pace->next_console = now + CONSOLE_NS;
 	}
 	if (vm->console.out_count)
 		console_flush(&vm->console);
 	if (atomic_exchange_explicit(&vm->kicked, false, memory_order_relaxed)) {
 		pace->end = end_with(vm, VM_KICKED, "asked to leave", false);
+		return true;
+	}
+	if (vm->aborted) {
+		pace->end = end_with(vm, VM_REPORTED, vm->aborted, false);
+		vm->aborted = NULL;
 		return true;
 	}
 	if (vm->console.gone) {

@@ -28,9 +28,8 @@ static bool fail(struct guest_error *error, const char *text)
 static bool make_shadow(struct vm *vm, struct guest_error *error)
 {
 	const struct vm_config *c = &vm->config;
-	bool logged = c->log && (c->log_mask & VM_LOG_SHADOW);
 	struct um_config config = {
-		.ops = &vm_um_ops[logged][vm->ram_fd >= 0],
+		.ops = &vm->um_ops,
 		.user = vm,
 		.format = &um_format_i386,
 		.learn = UM_LEARN_TRACKED,
@@ -40,6 +39,7 @@ static bool make_shadow(struct vm *vm, struct guest_error *error)
 		.max_roots = c->max_roots ? c->max_roots : DEFAULT_ROOTS,
 		.prefetch = c->prefetch ? c->prefetch : DEFAULT_PREFETCH,
 	};
+	make_um_ops(vm, vm->ram_fd >= 0);
 	vm->um_bytes = um_size(&config);
 	if (!vm->um_bytes)
 		return fail(error, "the numbers of shadow tables, roots or prefetched entries are out of range");
@@ -98,7 +98,7 @@ struct vm *vm_new(const struct vm_config *config, struct guest_error *error)
 		vm_free(vm);
 		return NULL;
 	}
-	start_log(vm);
+	apply_observers(vm);
 	open_console(&vm->console, &config->console);
 	vm_pause(vm, config->paused);
 	return vm;
@@ -148,6 +148,11 @@ void vm_free(struct vm *vm)
 struct cpu *vm_cpu(struct vm *vm)
 {
 	return vm->cpu;
+}
+
+uint64_t vm_ram_bytes(const struct vm *vm)
+{
+	return vm->ram_bytes;
 }
 
 struct um *vm_shadow(struct vm *vm)

@@ -30,6 +30,26 @@ struct vm_console {
 	size_t (*filter)(void *user, uint8_t *bytes, size_t count);
 };
 
+/* Somebody who watches the guest (the microscope).  Each may be NULL.  Observing never steers: but for vm_abort(),
+ * vm_pause(), vm_kick() and calls that only look, nothing is to be called from there. */
+struct vm_observer {
+	void *user;
+	void (*event)(void *user, const struct um_event *event);      /* the core's */
+	bool (*access)(void *user, const struct cpu_access *access);  /* cpu_observer.translated */
+	void (*interrupt)(void *user, unsigned vector, bool software, bool has_error, uint32_t error);
+	void (*absent)(void *user, bool write, um_gpa gpa, unsigned bytes); /* nothing answers there */
+};
+#define VM_OBSERVERS_MAX 4u
+
+/* A file descriptor that is watched while the vm runs, sleeps or is paused. */
+struct vm_descriptor {
+	int fd;
+	short events;                 /* poll()'s; 0: only its end */
+	void (*ready)(void *user, int fd, short revents);
+	void *user;
+};
+#define VM_DESCRIPTORS_MAX 32u
+
 enum vm_board { VM_PC, VM_LGUEST };
 
 /* What executes the guest: cpu/, or direct/.  AUTO: direct where this host can. */
@@ -89,6 +109,7 @@ enum vm_end {
 	VM_HANGUP,       /* the console's other end is gone: terminal closed, pipe broken, disk full */
 	VM_STOPPED,      /* the shadow refused to go on, or the image could not be loaded again */
 	VM_DIFFERS,      /* vm_check(): the engines came to different things */
+	VM_REPORTED,     /* vm_abort(): an observer found enough */
 };
 
 /* NULL: error->text says why (bad size, no memory, bad image...). */
@@ -127,6 +148,20 @@ const char *vm_last_words(struct vm *vm);
 uint64_t vm_now(struct vm *vm); /* the guest's clock: ns since its start, without pauses */
 void vm_console_flush(struct vm *vm); /* the guest's waiting output, before somebody else writes there */
 
+/* Observe the guest from the next instruction on (`observer` stays the caller's, until it is taken off).  An observed
+ * guest runs on the portable engine, the only one that knows its instructions; when the last observer has gone the other
+ * takes over again.  When vm_pause() may be called.  false: there are VM_OBSERVERS_MAX already. */
+bool vm_observe(struct vm *vm, const struct vm_observer *observer);
+void vm_unobserve(struct vm *vm, const struct vm_observer *observer);
+/* End the run with VM_REPORTED soon (before the next instruction but one or so); `why`, a line, outlives the vm. */
+void vm_abort(struct vm *vm, const char *why);
+
+/* Watch a file descriptor: ready() is called in the thread that runs the vm, between instructions, and may call whatever
+ * vm_pause() may be beside, and these three.  false: there are VM_DESCRIPTORS_MAX already. */
+bool vm_add_descriptor(struct vm *vm, const struct vm_descriptor *descriptor);
+void vm_set_descriptor(struct vm *vm, int fd, short events);
+void vm_remove_descriptor(struct vm *vm, int fd);
+
 /* The engine in use, PORTABLE or DIRECT. */
 enum vm_engine vm_get_engine(const struct vm *vm);
 /* Why this vm has no direct engine, one line; NULL: it has. */
@@ -136,6 +171,7 @@ bool vm_set_engine(struct vm *vm, enum vm_engine engine);
 struct direct *vm_direct(struct vm *vm);   /* NULL: vm_engine_reason() */
 
 struct cpu *vm_cpu(struct vm *vm);
+uint64_t vm_ram_bytes(const struct vm *vm); /* guest-physical memory, from 0 */
 struct um *vm_shadow(struct vm *vm);
 struct machine *vm_machine(struct vm *vm); /* NULL: not a PC */
 struct lguest *vm_lguest(struct vm *vm);   /* NULL: not an lguest guest's */

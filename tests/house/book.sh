@@ -9,7 +9,7 @@ in_order() {
 	[ "$(cat "$tmp/parts")" = "one two three four five six seven " ] || { cat "$tmp/parts"; false; }
 }
 complete() {
-	for file in include/umbra/*.h shadow/*.[ch] cpu/*.[chS] machine/*.[ch] guest/*.[ch] vmm/*.[ch] cli/*.[ch]; do
+	for file in include/umbra/*.h shadow/*.[ch] cpu/*.[chS] machine/*.[ch] guest/*.[ch] vmm/*.[ch] scope/*.[ch] cli/*.[ch]; do
 		grep -q "<h3 id=\"$file\"" "$book" || echo "$file"
 	done | grep . && return 1
 	return 0

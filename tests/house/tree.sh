@@ -33,7 +33,7 @@ needs_nobody() { # what the compiler may call by itself (C11 freestanding, GCC m
 		grep -v -x -E 'mem(cpy|move|set|cmp)|__asan_.*|__ubsan_.*' && return 1
 	return 0
 }
-exits() { ! grep -n -E '\b(exit|abort|_exit)\(' shadow/*.c cpu/*.c machine/*.c machine/*/*.c guest/*.c guest/*/*.c record/*.c vmm/*.c direct/*.c; }
+exits() { ! grep -n -E '\b(exit|abort|_exit)\(' shadow/*.c cpu/*.c machine/*.c machine/*/*.c guest/*.c guest/*/*.c record/*.c vmm/*.c direct/*.c scope/*.c; }
 links_alone() { # with the four functions above and nothing else
 	cat >"$tmp/alone.c" <<'END'
 #include <umbra/shadow.h>

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmm/observe.c - who hears of what the guest does.
+ *
+ *   1. Telling     events, translations, interrupts, absent memory: to the log and to each observer
+ *   2. Applying    what is not wanted by anybody is not asked for, and costs nothing
+ *   3. Coming and going
+ */
+#include "vmm/internal.h"
+
+/* ---- 1. Telling ----------------------------------------------------------------------------- */
+
+static bool logs(const struct vm *vm, enum vm_log item)
+{
+	return vm->config.log && (vm->config.log_mask & item);
+}
+
+static void tell_event(void *user, const struct um_event *event)
+{
+	struct vm *vm = user;
+	if (logs(vm, VM_LOG_SHADOW))
+		log_event(vm, event);
+	for (unsigned k = 0; k < vm->observers; k++)
+		if (vm->observer[k]->event)
+			vm->observer[k]->event(vm->observer[k]->user, event);
+}
+
+/* One that wants to be asked again is enough; the others hear it twice. */
+static bool tell_access(void *user, struct cpu *cpu, const struct cpu_access *access)
+{
+	struct vm *vm = user;
+	bool content = true;
+	(void)cpu;
+	for (unsigned k = 0; k < vm->observers; k++)
+		if (vm->observer[k]->access)
+			content &= vm->observer[k]->access(vm->observer[k]->user, access);
+	return content;
+}
+
+static void tell_interrupt(void *user, struct cpu *cpu, unsigned vector, bool software, bool has_error, uint32_t error)
+{
+	struct vm *vm = user;
+	(void)cpu;
+	if (logs(vm, VM_LOG_INT))
+		log_interrupt(vm, vector, software, has_error, error);
+	for (unsigned k = 0; k < vm->observers; k++)
+		if (vm->observer[k]->interrupt)
+			vm->observer[k]->interrupt(vm->observer[k]->user, vector, software, has_error, error);
+}
+
+void tell_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t value)
+{
+	log_absent(vm, write, gpa, bytes, value);
+	for (unsigned k = 0; k < vm->observers; k++)
+		if (vm->observer[k]->absent)
+			vm->observer[k]->absent(vm->observer[k]->user, write, gpa, bytes);
+}
+
+/* ---- 2. Applying ---------------------------------------------------------------------------- */
+
+void apply_observers(struct vm *vm)
+{
+	const struct cpu_observer observer = { .user = vm, .translated = tell_access };
+	struct cpu_trace trace = { .user = vm };
+	bool event = logs(vm, VM_LOG_SHADOW), access = false, interrupt = logs(vm, VM_LOG_INT);
+	for (unsigned k = 0; k < vm->observers; k++) {
+		event |= vm->observer[k]->event != NULL;
+		access |= vm->observer[k]->access != NULL;
+		interrupt |= vm->observer[k]->interrupt != NULL;
+	}
+	vm->um_ops.event = event ? tell_event : NULL;
+	cpu_observe(vm->cpu, access ? &observer : NULL);
+	if (interrupt)
+		trace.interrupt = tell_interrupt;
+	if (logs(vm, VM_LOG_IN_ASM))
+		trace.block = log_block;
+	cpu_set_trace(vm->cpu, &trace);
+}
+
+/* ---- 3. Coming and going -------------------------------------------------------------------- */
+
+bool vm_observe(struct vm *vm, const struct vm_observer *observer)
+{
+	if (vm->observers == VM_OBSERVERS_MAX)
+		return false;
+	if (!vm->observers) {
+		vm->unobserved = vm->engine;
+		vm_set_engine(vm, VM_ENGINE_PORTABLE);
+	}
+	vm->observer[vm->observers++] = observer;
+	apply_observers(vm);
+	return true;
+}
+
+void vm_unobserve(struct vm *vm, const struct vm_observer *observer)
+{
+	unsigned kept = 0;
+	for (unsigned k = 0; k < vm->observers; k++)
+		if (vm->observer[k] != observer)
+			vm->observer[kept++] = vm->observer[k];
+	if (kept == vm->observers)
+		return;
+	vm->observers = kept;
+	apply_observers(vm);
+	if (!kept)
+		vm_set_engine(vm, vm->unobserved);
+}
+
+void vm_abort(struct vm *vm, const char *why)
+{
+	if (!vm->aborted)
+		vm->aborted = why;
+	cpu_kick(vm->cpu);
+}
