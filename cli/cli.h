@@ -8,13 +8,13 @@
  *   options.c     its options: one table for parsing and for --help
  *   terminal.c    raw mode, and back on every way out; signals
  *   escape.c      Ctrl-A: leaving, the monitor, help
- *   monitor.c     the monitor's commands
- *   stats.c       --stats
  *   replay.c      umbra replay
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "scope/scope.h"
+#include "scope/stats.h"
 #include "vmm/vmm.h"
 
 #define UMBRA_VERSION "0.1"
@@ -39,7 +39,6 @@ enum {
 /* ---- options.c ------------------------------------------------------------------------------ */
 
 enum serial { SERIAL_MON_STDIO, SERIAL_STDIO, SERIAL_NULL, SERIAL_FILE };
-enum stats { STATS_NONE, STATS_TEXT, STATS_JSON };
 
 /* What -machine asks for; auto: by the image. */
 enum machine_choice { MACHINE_AUTO, MACHINE_PC, MACHINE_LGUEST };
@@ -125,17 +124,17 @@ int pending_signal(void);
 
 /* ---- escape.c ------------------------------------------------------------------------------- */
 
-#define LINE_BYTES 256u
+#define LINE_BYTES 1024u
 
 struct escape {
 	struct vm *vm;
-	int out;            /* the monitor's answers */
+	struct scope *scope; /* whose monitor it is */
+	int out;            /* its answers */
 	bool enabled;       /* Ctrl-A means something */
 	bool no_monitor;    /* ... but there is no monitor: it would change one of two machines */
 	bool pending;       /* Ctrl-A was pressed */
 	bool monitor;       /* what is typed is the monitor's */
 	bool monitor_only;  /* -monitor stdio: there is no guest console to go back to */
-	bool leave;         /* asked to leave */
 	size_t length;
 	char line[LINE_BYTES];
 };
@@ -143,30 +142,9 @@ size_t escape_filter(void *user, uint8_t *bytes, size_t count);
 void open_monitor(struct escape *e);
 void say(struct escape *e, const char *text);
 
-/* ---- monitor.c ------------------------------------------------------------------------------ */
-
-void run_monitor_line(struct escape *e, char *line);
-
 /* ---- replay.c ------------------------------------------------------------------------------- */
 
 int replay_verb(int argc, char **argv);
 void print_replay_help(FILE *to);
-
-/* ---- stats.c -------------------------------------------------------------------------------- */
-
-struct figure {
-	const char *name; /* the JSON key; with spaces for people */
-	uint64_t value;
-};
-#define FIGURES 96u
-#define FIGURES_TEXT 8192u /* of them all, as text */
-
-/* What the core counts, from `f` on; how many. */
-unsigned collect_shadow(const struct um_stats *s, struct figure *f);
-void print_figures(const struct figure *f, unsigned count, enum stats how, FILE *to);
-void print_stats(struct vm *vm, enum stats how, FILE *to);
-void print_hypercalls(struct vm *vm, enum stats how, FILE *to);
-/* The same text into a buffer, for the monitor. */
-size_t describe_stats(struct vm *vm, char *buf, size_t bytes);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * cli/escape.c - the escape key: what is typed is the guest's, the monitor's, or a command.
  *
- *   1. The monitor's line    say, open_monitor, type_line
+ *   1. The monitor's line    say, open_monitor, type_line: a front to scope/monitor.c
  *   2. Commands              Ctrl-A and a key
  *   3. The filter            between the terminal and the guest
  */
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "scope/monitor.h"
 
 #define ESCAPE 0x01 /* Ctrl-A */
 #define PROMPT "(umbra) "
@@ -36,6 +37,24 @@ void say(struct escape *e, const char *text)
 	}
 }
 
+/* Several lines of somebody else's text, with the line ends that a raw terminal wants. */
+static void say_lines(struct escape *e, const char *text)
+{
+	struct text lines = { 0 };
+	for (const char *at = text; *at; at++)
+		text_add_bytes(&lines, *at == '\n' ? "\r\n" : at, *at == '\n' ? 2 : 1);
+	say(e, text_string(&lines));
+	text_free(&lines);
+}
+
+static void run_line(struct escape *e, const char *line)
+{
+	struct text answer = { .limit = MONITOR_ANSWER };
+	monitor_run(e->scope, line, &answer);
+	say_lines(e, text_string(&answer));
+	text_free(&answer);
+}
+
 void open_monitor(struct escape *e)
 {
 	e->monitor = true;
@@ -51,8 +70,8 @@ static void type_line(struct escape *e, uint8_t byte)
 		say(e, "\r\n");
 		e->line[e->length] = 0;
 		e->length = 0;
-		run_monitor_line(e, e->line);
-		if (!e->leave)
+		run_line(e, e->line);
+		if (!e->scope->leave)
 			say(e, PROMPT);
 	} else if ((byte == 0x7F || byte == 8) && e->length) {
 		e->length--;
@@ -70,7 +89,7 @@ static void type_line(struct escape *e, uint8_t byte)
 
 static void leave_vm(struct escape *e)
 {
-	e->leave = true;
+	e->scope->leave = true;
 	vm_kick(e->vm);
 }
 
@@ -122,7 +141,7 @@ size_t escape_filter(void *user, uint8_t *bytes, size_t count)
 {
 	struct escape *e = user;
 	size_t kept = 0;
-	for (size_t k = 0; k < count && !e->leave; k++) {
+	for (size_t k = 0; k < count && !e->scope->leave; k++) {
 		uint8_t byte = bytes[k];
 		if (e->pending) {
 			e->pending = false;

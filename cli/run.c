@@ -21,6 +21,7 @@
 struct run {
 	struct run_options o;
 	struct vm_config config;
+	struct scope_config scope;
 	struct escape escape;
 	struct guest_module module[MODULES_MAX];
 	char *text[MODULES_MAX * 2]; /* what the modules' strings point at */
@@ -334,13 +335,16 @@ int run_verb(int argc, char **argv)
 	}
 	catch_crashes();
 	struct vm *vm = prepare(r, &error) ? vm_new(&r->config, &error) : NULL, *judge = NULL;
-	if (vm && r->o.check)
+	struct scope *scope = vm ? scope_open(vm, &r->scope, error.text, sizeof error.text) : NULL;
+	if (scope && r->o.check)
 		judge = new_judge(&r->config, &error);
-	if (vm && (judge || !r->o.check))
+	r->escape.scope = scope;
+	if (scope && (judge || !r->o.check))
 		status = run_to_end(r, vm, judge);
 	else
 		fprintf(stderr, "umbra: %s\n", error.text);
 	int signal_number = pending_signal();
+	scope_close(scope);
 	vm_free(judge);
 	vm_free(vm);
 	clean_up(r);

@@ -11,7 +11,9 @@
  *   trace.h      shadow events, kept and written                      (-trace, umbra trace)
  *   html.h       a page to look at                                    (--html)
  *   gdb.h        the remote serial protocol                           (-gdb)
- *   monitor.h    the monitor's commands, for people and for programs  (-monitor, -qmp)
+ *   stats.h      what was counted                                     (-stats)
+ *   monitor.h    the monitor: a table of commands
+ *   commands.h   ... and their index
  *   server.h     listening sockets, served by the vm's own loop
  *
  * It observes and never steers: it hears through vm_observe(), reads through calls that only look, and is served
@@ -35,6 +37,22 @@ struct scope {
 	struct check *check;     /* NULL: nothing is checked */
 	struct trace *trace;     /* NULL: nothing is traced */
 	struct gdb *gdb;         /* NULL: no debugger is waited for */
+	bool failed;             /* the monitor's command: monitor_refuse() was called */
+	bool leave;              /* somebody asked for the end of the run */
 };
+
+/* What is wanted at first; all may be NULL or 0. */
+#define SCOPE_SYMBOLS_MAX 16u
+struct scope_config {
+	const char *symbols[SCOPE_SYMBOLS_MAX]; /* files, or "kallsyms" */
+	unsigned symbol_files;
+};
+
+/* Attach to a vm, which must outlive it.  NULL: `why` is one line. */
+struct scope *scope_open(struct vm *vm, const struct scope_config *config, char *why, size_t bytes);
+void scope_close(struct scope *scope); /* NULL: nothing */
+
+/* The address of a symbol. */
+bool scope_symbol(struct scope *scope, const char *name, uint32_t *address);
 
 #endif

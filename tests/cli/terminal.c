@@ -237,8 +237,8 @@ static void the_monitor_shows_stops_and_leaves(void **state)
 {
 	static const struct { const char *line, *answer; } talk[] = {
 		{ "info registers\r", "eip=" },
-		{ "info mem\r", "shadow entries in" },
-		{ "info shadow\r", "prefetch used" },
+		{ "info shadow\r", "shadow entries in" },
+		{ "info stats\r", "prefetch used" },
 		{ "info irq\r", "(umbra) " },
 		{ "x/2xw 0x100000\r", "00100000: 0x1badb002 0x00010003" },
 		{ "xp/4xb 0x100000\r", "00100000: 0x02 0xb0 0xad 0x1b" },
@@ -248,7 +248,7 @@ static void the_monitor_shows_stops_and_leaves(void **state)
 		{ "x/1xq 0\r", "x/COUNT" },
 		{ "hlep\x7F\x7F\x7F" "elp\r", "guest-physical memory" },
 		{ "dance\r", "unknown command 'dance'" },
-		{ "info\r", "info registers, mem" },
+		{ "info\r", "info registers, irq" },
 	};
 	static struct session s;
 	(void)state;

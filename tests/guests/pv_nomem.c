@@ -32,6 +32,11 @@ static struct refusal {
 	int64_t tables, pages; /* taken and not given back */
 } refusal;
 
+static const struct um_ops *own_ops(void *vm)
+{
+	return &((struct vm *)vm)->um_ops;
+}
+
 static void *get_table(void *vm)
 {
 	void *table;
@@ -42,7 +47,7 @@ static void *get_table(void *vm)
 		refusal.refused++;
 		return NULL;
 	}
-	table = vm_um_ops[0][0].get_table(vm);
+	table = own_ops(vm)->get_table(vm);
 	refusal.tables += table != NULL;
 	return table;
 }
@@ -50,12 +55,12 @@ static void *get_table(void *vm)
 static void put_table(void *vm, void *table)
 {
 	refusal.tables--;
-	vm_um_ops[0][0].put_table(vm, table);
+	own_ops(vm)->put_table(vm, table);
 }
 
 static enum um_grant get_page(void *vm, um_gfn gfn, bool write, um_hfn *hfn)
 {
-	enum um_grant grant = vm_um_ops[0][0].get_page(vm, gfn, write, hfn);
+	enum um_grant grant = own_ops(vm)->get_page(vm, gfn, write, hfn);
 
 	refusal.pages += grant == UM_GRANT_RAM || grant == UM_GRANT_ROM;
 	return grant;
@@ -64,7 +69,7 @@ static enum um_grant get_page(void *vm, um_gfn gfn, bool write, um_hfn *hfn)
 static void put_page(void *vm, um_gfn gfn, um_hfn hfn, bool dirty)
 {
 	refusal.pages--;
-	vm_um_ops[0][0].put_page(vm, gfn, hfn, dirty);
+	own_ops(vm)->put_page(vm, gfn, hfn, dirty);
 }
 
 static void come_between(struct vm *vm, uint64_t every, int64_t most)

@@ -4,7 +4,7 @@
 . tests/lib/tap.sh
 
 sources() {
-	find bench cli cpu direct guest guests include machine record shadow tests tools vmm -type f 2>/dev/null |
+	find bench cli cpu direct guest guests include machine record scope shadow tests tools vmm -type f 2>/dev/null |
 		grep -E '\.([chS]|sh|py)$|^tools/[a-z-]*$' | grep -v -e '^bench/guestbench/' -e '^tools/packages$'
 }
 licensed() {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cli/stats.c - what the shadow and the processor did, for people and for machines.
+ * scope/stats.c - what the shadow and the processor did, for people and for machines.
  *
  *   1. Collecting    one list of names and numbers
  *   2. Printing      as text, as JSON
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "cli/cli.h"
+#include "scope/stats.h"
 
 /* ---- 1. Collecting -------------------------------------------------------------------------- */
 
@@ -107,43 +107,39 @@ static unsigned collect(struct vm *vm, struct figure f[FIGURES], char names[FALL
 
 /* ---- 2. Printing ---------------------------------------------------------------------------- */
 
-static size_t format_figures(const struct figure *f, unsigned count, bool json, char *buf, size_t bytes)
+static void format_figures(const struct figure *f, unsigned count, bool json, struct text *out)
 {
-	size_t used = 0;
-	for (unsigned k = 0; k < count && used < bytes; k++) {
+	for (unsigned k = 0; k < count; k++) {
 		char name[NAME_BYTES];
-		int more;
 		snprintf(name, sizeof name, "%s", f[k].name);
 		for (char *at = name; *at; at++)
 			if (!isalnum((unsigned char)*at))
 				*at = json ? '_' : ' ';
 		if (json)
-			more = snprintf(buf + used, bytes - used, "%s\"%s\":%" PRIu64, k ? "," : "{", name,
-			                f[k].value);
+			text_add(out, "%s\"%s\":%" PRIu64, k ? "," : "{", name, f[k].value);
 		else
-			more = snprintf(buf + used, bytes - used, "%-29s %14" PRIu64 "\n", name, f[k].value);
-		used += (size_t)(more > 0 ? more : 0);
+			text_add(out, "%-29s %14" PRIu64 "\n", name, f[k].value);
 	}
-	if (json && used < bytes)
-		used += (size_t)snprintf(buf + used, bytes - used, "}\n");
-	return used < bytes ? used : bytes - 1;
+	if (json)
+		text_add(out, "}\n");
 }
 
-size_t describe_stats(struct vm *vm, char *buf, size_t bytes)
+void describe_stats(struct vm *vm, enum stats how, struct text *out)
 {
 	struct figure f[FIGURES];
 	char names[FALLBACKS][NAME_BYTES];
 	unsigned count = collect(vm, f, names);
-	return format_figures(f, count, false, buf, bytes);
+	format_figures(f, count, how == STATS_JSON, out);
 }
 
 void print_figures(const struct figure *f, unsigned count, enum stats how, FILE *to)
 {
-	char text[FIGURES_TEXT];
+	struct text text = { 0 };
 	if (how == STATS_NONE)
 		return;
-	format_figures(f, count, how == STATS_JSON, text, sizeof text);
-	fputs(text, to);
+	format_figures(f, count, how == STATS_JSON, &text);
+	fputs(text_string(&text), to);
+	text_free(&text);
 }
 
 void print_stats(struct vm *vm, enum stats how, FILE *to)

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scope/monitor.c - the monitor: one table of commands.
+ *
+ *   1. The table
+ *   2. For commands    monitor_refuse, monitor_word
+ *   3. Finding         by name, `info`'s by two
+ *   4. help, info
+ *   5. Running         monitor_run, monitor_run_json
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "scope/commands.h"
+
+/* ---- 1. The table --------------------------------------------------------------------------- */
+
+static monitor_function command_help, command_info;
+
+static const struct monitor_command commands[] = {
+	{ "help", " [COMMAND]", "this list, or one command of it", command_help, NULL },
+	{ "info", " NAME", "show something of the guest or the shadow; help info lists what", command_info, NULL },
+	{ "x", "/COUNT FORMAT SIZE ADDRESS", "memory by linear address: x/8xw $esp, x/5i $eip", command_x, NULL },
+	{ "xp", "/COUNT FORMAT SIZE ADDRESS", "guest-physical memory; formats x d u c i, sizes b h w", command_xp, NULL },
+	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
+	{ "cont", "", "go on", command_cont, NULL },
+	{ "engine", " [direct|portable]", "which engine runs the guest; another one", command_engine, NULL },
+	{ "quit", "", "end the run", command_quit, NULL },
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+/* Shorter names, as QEMU has them. */
+static const struct {
+	const char *name, *stands_for;
+} aliases[] = {
+	{ "?", "help" }, { "c", "cont" }, { "q", "quit" }, { "s", "stop" },
+};
+
+/* ---- 2. For commands ------------------------------------------------------------------------ */
+
+void monitor_refuse(struct scope *scope, struct text *out, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	text_add_list(out, format, list);
+	va_end(list);
+	text_add(out, "\n");
+	scope->failed = true;
+}
+
+char *monitor_word(char **rest)
+{
+	char *word = *rest + strspn(*rest, " ");
+	char *end = word + strcspn(word, " ");
+	*rest = end + strspn(end, " ");
+	*end = 0;
+	return word;
+}
+
+/* ---- 3. Finding ----------------------------------------------------------------------------- */
+
+static const struct monitor_command *find_command(const char *name, size_t length)
+{
+	for (size_t k = 0; k < sizeof aliases / sizeof aliases[0]; k++)
+		if (strlen(aliases[k].name) == length && strncmp(name, aliases[k].name, length) == 0) {
+			name = aliases[k].stands_for;
+			length = strlen(name);
+			break;
+		}
+	for (size_t k = 0; k < COMMANDS; k++)
+		if (strlen(commands[k].name) == length && strncmp(name, commands[k].name, length) == 0)
+			return &commands[k];
+	return NULL;
+}
+
+static const struct monitor_command *find_info(const char *name)
+{
+	for (const struct monitor_command *c = monitor_infos; c->name; c++)
+		if (strcmp(name, c->name) == 0)
+			return c;
+	return NULL;
+}
+
+void monitor_visit(void (*visit)(void *user, const char *prefix, const struct monitor_command *command), void *user)
+{
+	for (size_t k = 0; k < COMMANDS; k++) {
+		visit(user, "", &commands[k]);
+		if (commands[k].run == command_info)
+			for (const struct monitor_command *c = monitor_infos; c->name; c++)
+				visit(user, "info ", c);
+	}
+}
+
+/* ---- 4. help, info -------------------------------------------------------------------------- */
+
+struct help {
+	const char *only; /* this one, and what begins with it and a blank; "": all */
+	bool found;
+	struct text *out;
+};
+
+static void add_help(void *user, const char *prefix, const struct monitor_command *c)
+{
+	struct help *h = user;
+	char name[64];
+	int length = snprintf(name, sizeof name, "%s%s", prefix, c->name);
+	size_t only = strlen(h->only);
+	if (only && strcmp(name, h->only) != 0 && (strncmp(name, h->only, only) != 0 || name[only] != ' '))
+		return;
+	h->found = true;
+	int column = length + (int)strlen(c->arguments);
+	text_add(h->out, "%s%s%*s %s\n", name, c->arguments, column < 28 ? 28 - column : 0, "", c->help);
+}
+
+static void command_help(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	const struct monitor_command *c = strchr(rest, ' ') ? NULL : find_command(rest, strlen(rest));
+	struct help h = { .only = c ? c->name : rest, .out = out };
+	(void)suffix;
+	monitor_visit(add_help, &h);
+	if (!h.found)
+		monitor_refuse(scope, out, "there is no command '%.40s'; help lists them", rest);
+}
+
+static void command_info(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	const char *name = monitor_word(&rest);
+	const struct monitor_command *c = find_info(name);
+	(void)suffix;
+	if (c) {
+		c->run(scope, "", rest, out);
+		return;
+	}
+	text_add(out, "info");
+	for (c = monitor_infos; c->name; c++)
+		text_add(out, "%s %s", c == monitor_infos ? "" : ",", c->name);
+	monitor_refuse(scope, out, "%s", "");
+}
+
+/* ---- 5. Running ----------------------------------------------------------------------------- */
+
+/* A line, in words: the command, what followed its name at once, the rest.  NULL: there is no such command. */
+static const struct monitor_command *split(char *line, char **suffix, char **rest)
+{
+	*rest = line;
+	char *word = monitor_word(rest);
+	for (char *end = *rest + strlen(*rest); end > *rest && end[-1] == ' ';)
+		*--end = 0;
+	*suffix = word + strcspn(word, "/");
+	return find_command(word, (size_t)(*suffix - word));
+}
+
+static bool copy_line(struct scope *scope, const char *line, char copy[MONITOR_LINE], struct text *out)
+{
+	size_t length = strcspn(line, "\r\n");
+	scope->failed = false;
+	if (length >= MONITOR_LINE) {
+		monitor_refuse(scope, out, "the line is too long: %u bytes at most", MONITOR_LINE - 1);
+		return false;
+	}
+	for (size_t k = 0; k < length; k++)
+		copy[k] = line[k] == '\t' ? ' ' : line[k];
+	copy[length] = 0;
+	return true;
+}
+
+bool monitor_run(struct scope *scope, const char *line, struct text *out)
+{
+	char copy[MONITOR_LINE], *suffix, *rest;
+	if (!copy_line(scope, line, copy, out))
+		return false;
+	if (!copy[strspn(copy, " ")])
+		return true;
+	const struct monitor_command *c = split(copy, &suffix, &rest);
+	if (c)
+		c->run(scope, suffix, rest, out);
+	else
+		monitor_refuse(scope, out, "unknown command '%.40s'; help lists them", copy + strspn(copy, " "));
+	if (out->cut) {
+		static const char cut[] = "\n(cut: the answer is longer than fits)\n";
+		size_t room = out->size < sizeof cut ? 0 : out->size - sizeof cut;
+		out->size = room;
+		out->cut = false;
+		text_add(out, "%s", room ? cut : "");
+	}
+	return !scope->failed;
+}
+
+bool monitor_run_json(struct scope *scope, const char *line, struct text *out)
+{
+	char copy[MONITOR_LINE], *suffix, *rest;
+	if (!copy_line(scope, line, copy, out))
+		return false;
+	const struct monitor_command *c = split(copy, &suffix, &rest);
+	if (c && c->run == command_info) {
+		c = find_info(monitor_word(&rest));
+		suffix = rest + strlen(rest);
+	}
+	if (c && c->json)
+		c->json(scope, suffix, rest, out);
+	else
+		monitor_refuse(scope, out, "'%.40s' has no JSON form", copy + strspn(copy, " "));
+	if (out->cut && !scope->failed) {
+		text_clear(out);
+		monitor_refuse(scope, out, "the answer is longer than %u bytes", MONITOR_ANSWER);
+	}
+	return !scope->failed;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scope/symbols.c - names of addresses: the store.
+ *
+ *   1. Life
+ *   2. Adding        symbols_add, symbols_sort, symbols_cut
+ *   3. Looking up    by address, by name
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scope/symbols_internal.h"
+
+#define REACH (1u << 20)  /* how far behind a symbol without a size an address may be */
+#define LOOK_BACK 64u     /* symbols: how many may lie inside the one that an address is in */
+
+/* ---- 1. Life -------------------------------------------------------------------------------- */
+
+struct symbols *symbols_new(void)
+{
+	return calloc(1, sizeof(struct symbols));
+}
+
+void symbols_free(struct symbols *s)
+{
+	if (!s)
+		return;
+	free(s->symbol);
+	free(s->by_name);
+	free(s->names);
+	free(s);
+}
+
+size_t symbols_count(const struct symbols *s)
+{
+	return s ? s->count : 0;
+}
+
+bool symbols_fail(struct symbols_error *error, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	vsnprintf(error->text, sizeof error->text, format, list);
+	va_end(list);
+	return false;
+}
+
+/* ---- 2. Adding ------------------------------------------------------------------------------ */
+
+/* At least `wanted` items of `size` bytes at *items, doubling. */
+static bool grow(void **items, size_t *room, size_t wanted, size_t size, size_t most)
+{
+	size_t more = *room ? *room : 1024;
+	if (wanted <= *room)
+		return true;
+	if (wanted > most)
+		return false;
+	while (more < wanted)
+		more *= 2;
+	void *grown = realloc(*items, more * size);
+	if (!grown)
+		return false;
+	*items = grown;
+	*room = more;
+	return true;
+}
+
+bool symbols_add(struct symbols *s, const struct symbol *symbol, const char *name, size_t length)
+{
+	void *items = s->symbol, *names = s->names;
+	if (length == 0 || length > SYMBOL_NAME_MAX)
+		return true; /* a name that nobody could ask for */
+	bool fits = grow(&items, &s->room, s->count + 1, sizeof *s->symbol, SYMBOLS_MAX);
+	s->symbol = items;
+	fits = fits && grow(&names, &s->names_room, s->names_size + length + 1, 1, SYMBOL_NAMES_MAX);
+	s->names = names;
+	if (!fits)
+		return false;
+	s->symbol[s->count] = *symbol;
+	s->symbol[s->count++].name = (uint32_t)s->names_size;
+	memcpy(s->names + s->names_size, name, length);
+	s->names[s->names_size + length] = 0;
+	s->names_size += length + 1;
+	return true;
+}
+
+/* The names' order breaks ties, so that the same files always come out the same. */
+static int compare_addresses(const void *left, const void *right)
+{
+	const struct symbol *a = left, *b = right;
+	if (a->address != b->address)
+		return a->address < b->address ? -1 : 1;
+	if (a->rank != b->rank)
+		return a->rank < b->rank ? -1 : 1;
+	return a->name > b->name ? -1 : 1;
+}
+
+static int compare_names(const void *left, const void *right, void *symbols)
+{
+	const struct symbols *s = symbols;
+	const struct symbol *a = &s->symbol[*(const uint32_t *)left], *b = &s->symbol[*(const uint32_t *)right];
+	int order = strcmp(s->names + a->name, s->names + b->name);
+	if (order == 0 && a->rank != b->rank)
+		return a->rank > b->rank ? -1 : 1;
+	return order ? order : a->name < b->name ? -1 : a->name > b->name;
+}
+
+bool symbols_sort(struct symbols *s)
+{
+	uint32_t *by_name = realloc(s->by_name, (s->count ? s->count : 1) * sizeof *by_name);
+	if (!by_name)
+		return false;
+	s->by_name = by_name;
+	for (size_t k = 0; k < s->count; k++)
+		by_name[k] = (uint32_t)k;
+	if (s->count) {
+		qsort(s->symbol, s->count, sizeof *s->symbol, compare_addresses);
+		qsort_r(by_name, s->count, sizeof *by_name, compare_names, s);
+	}
+	return true;
+}
+
+void symbols_cut(struct symbols *s, size_t count, size_t names_size)
+{
+	s->count = count;
+	s->names_size = names_size;
+}
+
+/* ---- 3. Looking up -------------------------------------------------------------------------- */
+
+static bool is_in(const struct symbol *symbol, uint32_t address)
+{
+	return address - symbol->address < (symbol->size ? symbol->size : REACH);
+}
+
+/* The number of symbols that begin at or before `address`. */
+static size_t count_up_to(const struct symbols *s, uint32_t address)
+{
+	size_t low = 0, high = s->count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (s->symbol[middle].address <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The nearest one before it that it is in.  One of known size that ends before the address says that labels further back
+ * do not reach here; one whose size is larger may. */
+static const struct symbol *find_address(const struct symbols *s, uint32_t address)
+{
+	size_t at = s ? count_up_to(s, address) : 0;
+	bool ended = false;
+	for (size_t k = at; k > 0 && at - k < LOOK_BACK; k--) {
+		const struct symbol *symbol = &s->symbol[k - 1];
+		if (is_in(symbol, address) && (symbol->size || !ended))
+			return symbol;
+		ended = true;
+	}
+	return NULL;
+}
+
+const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offset)
+{
+	const struct symbol *symbol = find_address(s, address);
+	if (!symbol)
+		return NULL;
+	*offset = address - symbol->address;
+	return s->names + symbol->name;
+}
+
+bool symbols_find(const struct symbols *s, const char *name, uint32_t *address)
+{
+	size_t low = 0, high = symbols_count(s);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(s->names + s->symbol[s->by_name[middle]].name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == symbols_count(s) || strcmp(s->names + s->symbol[s->by_name[low]].name, name) != 0)
+		return false;
+	*address = s->symbol[s->by_name[low]].address;
+	return true;
+}
+
+void symbols_visit(const struct symbols *s, void (*visit)(void *user, uint32_t address, uint32_t size, const char *name),
+                   void *user)
+{
+	for (size_t k = 0; k < symbols_count(s); k++)
+		visit(user, s->symbol[k].address, s->symbol[k].size, s->names + s->symbol[k].name);
+}
+
+const char *symbols_name(const struct symbols *s, uint32_t address, char *buf, size_t bytes)
+{
+	uint32_t offset = 0;
+	const char *name = symbols_at(s, address, &offset);
+	if (!name)
+		snprintf(buf, bytes, "%s", "");
+	else if (offset)
+		snprintf(buf, bytes, "%s+0x%x", name, offset);
+	else
+		snprintf(buf, bytes, "%s", name);
+	return buf;
+}
