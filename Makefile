@@ -103,7 +103,9 @@ GUEST_FLAGS := -m32 -march=i686 -O2 -std=gnu11 $(WARN) -ffreestanding -fno-pic -
                -fcf-protection=none -I. -MMD -MP
 GUEST_LIB   := guests/common/start.S guests/common/entry.S guests/common/trap.c guests/common/console.c guests/common/text.c
 GUEST_BAD   := $(basename $(wildcard guests/bad/*.S guests/bad/*.c))
-GUESTS      := $(addprefix $(BUILD)/,guests/hello guests/access guests/hostile $(GUEST_BAD))
+# Each a file of its own, and what they share.
+GUEST_TEACH := $(basename $(filter-out guests/teaching/teach.c,$(wildcard guests/teaching/*.c)))
+GUESTS      := $(addprefix $(BUILD)/,guests/hello guests/access guests/hostile $(GUEST_BAD) $(GUEST_TEACH))
 GUEST_PV    := $(BUILD)/guests/pv.elf
 guestobj     = $(addprefix $(BUILD)/guests/obj/,$(addsuffix .o,$(basename $(1))))
 GUEST_LINK  := -m32 -nostdlib -static -Wl,--build-id=none -Wl,-z,noexecstack -Wl,-T,guests/common/guest.ld
@@ -120,6 +122,7 @@ $(BUILD)/guests/access: $(call guestobj,$(GUEST_LIB) $(wildcard guests/access/*.
 $(BUILD)/guests/hostile: $(call guestobj,$(GUEST_LIB) $(wildcard guests/hostile/*.c guests/hostile/*.S))
 $(BUILD)/guests/bad/random-tables: $(call guestobj,$(GUEST_LIB))
 $(addprefix $(BUILD)/,$(GUEST_BAD)): $(BUILD)/%: $(BUILD)/guests/obj/%.o
+$(addprefix $(BUILD)/,$(GUEST_TEACH)): $(BUILD)/%: $(BUILD)/guests/obj/%.o $(call guestobj,$(GUEST_LIB) guests/teaching/teach.c)
 $(GUESTS): guests/common/guest.ld
 	$(call say,GUESTLD,$@) mkdir -p $(@D); $(GUEST_CC) $(GUEST_LINK) -o $@ $(filter %.o,$^)
 
