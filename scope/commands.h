@@ -15,6 +15,9 @@ extern const struct monitor_command monitor_infos[];
 /* monitor_memory.c */
 monitor_function command_x, command_xp;
 
+/* monitor_pt.c */
+monitor_function command_pt, command_pt_json, info_mem, info_tlb, info_pg;
+
 /* monitor_control.c */
 monitor_function command_stop, command_cont, command_engine, command_quit;
 

@@ -23,6 +23,8 @@ static const struct monitor_command commands[] = {
 	{ "info", " NAME", "show something of the guest or the shadow; help info lists what", command_info, NULL },
 	{ "x", "/COUNT FORMAT SIZE ADDRESS", "memory by linear address: x/8xw $esp, x/5i $eip", command_x, NULL },
 	{ "xp", "/COUNT FORMAT SIZE ADDRESS", "guest-physical memory; formats x d u c i, sizes b h w", command_xp, NULL },
+	{ "pt", " [OPTIONS]", "page tables, the guest's and the shadow's: as umbra pt, whose options it takes", command_pt,
+	  command_pt_json },
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
 	{ "cont", "", "go on", command_cont, NULL },
 	{ "engine", " [direct|portable]", "which engine runs the guest; another one", command_engine, NULL },

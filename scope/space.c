@@ -30,6 +30,7 @@ void space_of_vm(struct space *space, struct vm *vm, const struct symbols *symbo
 		.user = vm,
 		.read = read_vm,
 		.ram_bytes = vm_ram_bytes(vm),
+		.device_bytes = vm_lguest(vm) ? LGUEST_DEVICE_PAGES * UM_PAGE_SIZE : 0,
 		.cr0 = s.cr0, .cr3 = s.cr3, .cr4 = s.cr4,
 		.eip = s.eip, .esp = s.gpr[CPU_ESP],
 		.cpl = s.eflags & 1u << 17 ? 3u : s.seg[CPU_CS].selector & 3u,

@@ -15,15 +15,27 @@
 
 #include "scope/symbols.h"
 
+/* An entry of a shadow that is no more. */
+struct space_leaf {
+	uint32_t linear, gfn;
+	uint8_t rights;                 /* UM_WRITE, UM_USER */
+	bool tracked, global, prefetched, direct, window;
+};
+
 struct space {
 	void *user;
 	/* Guest-physical memory, without side effects; returns the bytes that are there, from the start. */
 	size_t (*read)(void *user, uint64_t gpa, void *buf, size_t bytes);
 	uint64_t ram_bytes;             /* frames at and beyond it are devices' or nobody's */
+	uint64_t device_bytes;          /* ... devices' right behind it; the rest is nobody's */
+	bool (*is_ram)(void *user, uint64_t gpa); /* memory with holes: is this byte there?  NULL: none */
 	uint32_t cr0, cr3, cr4;
 	uint32_t eip, esp;              /* 0 in a dump without registers */
 	unsigned cpl;
-	const struct um *um;            /* NULL: no shadow (a dump, or a foreign one) */
+	const struct um *um;            /* NULL: no shadow that can be asked */
+	const struct space_leaf *leaf;  /* ... but, in a dump, the leaves that it had, in order of addresses */
+	size_t leaves;
+	uint32_t leaf_mode;             /* ... enum um_mode it was in */
 	const struct symbols *symbols;  /* may be NULL */
 };
 

@@ -4,7 +4,8 @@
  *
  *   1. um_lookup
  *   2. um_visit
- *   3. Statistics, stop reasons
+ *   3. Tables      um_look_table, um_look_entry, um_look_root
+ *   4. Statistics, stop reasons
  */
 #include "core.h"
 
@@ -109,7 +110,68 @@ void um_visit(const struct um *um, um_gva from, bool (*visit)(void *arg, const s
 	}
 }
 
-/* ---- 3. Statistics, stop reasons ------------------------------------------------------------ */
+/* ---- 3. Tables ------------------------------------------------------------------------------ */
+
+/* Ids come from outside: any number may be asked for. */
+static const struct table *live_table(const struct um *um, uint32_t id)
+{
+	const struct table *t = id && id <= um->max_tables ? table_at(um, id) : NULL;
+
+	return t && t->spte && is_live(um, t) ? t : NULL;
+}
+
+bool um_look_table(const struct um *um, uint32_t table, struct um_table *out)
+{
+	const struct table *t = live_table(um, table);
+
+	if (!t)
+		return false;
+	out->level = level_of(t);
+	out->gfn = t->gfn;
+	out->mode = t->role >> ROLE_MODE_SHIFT & (UM_MODE_PAGING | UM_MODE_WP | UM_MODE_PSE);
+	out->rights = (uint8_t)role_rights(t->role);
+	out->root = t->role & ROLE_ROOT;
+	out->direct = t->role & ROLE_DIRECT;
+	out->window = t->role & ROLE_WINDOW;
+	out->unsync = !(t->role & (ROLE_DIRECT | ROLE_WINDOW)) &&
+	              (frame_at(um, t->gfn)->flags & FRAME_UNSYNC);
+	out->present = t->present;
+	out->parents = t->nparents;
+	return true;
+}
+
+bool um_look_entry(const struct um *um, uint32_t table, unsigned index, struct um_entry *out)
+{
+	const struct table *t = live_table(um, table);
+	uint64_t spte;
+
+	if (!t || index >= entries_of(um, level_of(t)) || !(t->spte[index] & SPTE_PRESENT))
+		return false;
+	spte = t->spte[index];
+	out->child = level_of(t) ? (uint32_t)spte_frame(spte) : 0;
+	out->window = level_of(t) ? child_of(um, spte)->role & ROLE_WINDOW : spte & SPTE_WINDOW;
+	out->rights = (uint8_t)(spte & RIGHTS);
+	out->global = spte & SPTE_GLOBAL;
+	out->prefetched = spte & SPTE_PREFETCHED;
+	out->hfn = level_of(t) ? 0 : spte_frame(spte);
+	out->gfn = level_of(t) || out->window ? 0 : link_at(t, index)->gfn;
+	out->tracked = !level_of(t) && !out->window && is_tracked(um, frame_at(um, out->gfn));
+	return true;
+}
+
+uint32_t um_look_root(const struct um *um, uint32_t after)
+{
+	const struct table *t = live_table(um, after);
+
+	if (after && (!t || !(t->role & ROLE_ROOT)))
+		return 0;
+	do
+		t = next_root(um, t);
+	while (t && !is_live(um, t));
+	return t ? table_id(um, t) : 0;
+}
+
+/* ---- 4. Statistics, stop reasons ------------------------------------------------------------ */
 
 /* Word by word: copying the structure would be a call of memcpy, which is not ours to call. */
 void um_get_stats(const struct um *um, struct um_stats *out)

@@ -426,6 +426,34 @@ struct um_leaf {
 void um_visit(const struct um *um, um_gva from, bool (*visit)(void *arg, const struct um_leaf *),
               void *arg);
 
+/* The shadow as tables, for views.  An id is one table's until a call that may change something;
+ * um_current_root() is one. */
+struct um_table {
+	unsigned level;   /* 0: the lowest */
+	um_gfn gfn;       /* the guest table that it shadows; direct: the first frame mapped */
+	uint32_t mode;    /* enum um_mode that it was made under (PGE is no part of it) */
+	uint8_t rights;   /* UM_WRITE, UM_USER: what all levels above permit */
+	bool root;        /* CR3 leads here */
+	bool direct;      /* part of a large page, or of the 1:1 map without paging: no guest table */
+	bool window;      /* the host's own */
+	bool unsync;      /* the guest table is writable: entries may lag behind it until a flush */
+	unsigned present; /* entries */
+	unsigned parents; /* upper entries that lead here, stale ones too */
+};
+/* false: there is no such table, or what it holds is stale. */
+bool um_look_table(const struct um *um, uint32_t table, struct um_table *out);
+struct um_entry {
+	uint32_t child;   /* upper: the table that it leads to; 0: a leaf */
+	um_gfn gfn;       /* leaf: the guest's frame and the host's (window: only that) */
+	um_hfn hfn;
+	uint8_t rights;   /* UM_WRITE, UM_USER */
+	bool global, tracked, prefetched, window;
+};
+/* Entry `index` of a table.  false: not present, or there is no such table or entry. */
+bool um_look_entry(const struct um *um, uint32_t table, unsigned index, struct um_entry *out);
+/* The cached roots, the one that was current last first: 0 gives the first, 0 comes after the last. */
+uint32_t um_look_root(const struct um *um, uint32_t after);
+
 /* One number for all that is cached: each live table of every root, what it shadows and each of its
  * entries.  The same calls with the same answers give the same number. */
 uint64_t um_digest(const struct um *um);
