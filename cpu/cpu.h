@@ -187,6 +187,7 @@ void cpu_get_regs(struct cpu *cpu, struct cpu_regs *out);
 void cpu_set_gpr(struct cpu *cpu, unsigned gpr, uint32_t value);
 void cpu_set_eip(struct cpu *cpu, uint32_t eip);
 uint32_t cpu_get_cr2(const struct cpu *cpu);
+uint32_t cpu_get_cr3(const struct cpu *cpu);
 void cpu_set_ts(struct cpu *cpu, bool ts);         /* CR0.TS: the next FPU instruction raises #NM */
 /* CR0.PG and CR3, and the core is told: MOV to CR3, or the change of mode. */
 void cpu_set_root(struct cpu *cpu, bool paging, uint32_t cr3);

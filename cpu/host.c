@@ -67,6 +67,7 @@ void cpu_get_regs(struct cpu *c, struct cpu_regs *out)
 void cpu_set_gpr(struct cpu *c, unsigned gpr, uint32_t value) { c->gpr[gpr & 7] = value; }
 void cpu_set_eip(struct cpu *c, uint32_t eip) { c->eip = eip; }
 uint32_t cpu_get_cr2(const struct cpu *c) { return c->cr2; }
+uint32_t cpu_get_cr3(const struct cpu *c) { return c->cr3; }
 
 void cpu_set_ts(struct cpu *c, bool ts)
 {
