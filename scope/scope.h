@@ -30,6 +30,7 @@
 struct check;
 struct gdb;
 struct trace;
+struct trace_options;
 
 struct scope {
 	struct vm *vm;
@@ -46,6 +47,7 @@ struct scope {
 struct scope_config {
 	const char *symbols[SCOPE_SYMBOLS_MAX]; /* files, or "kallsyms" */
 	unsigned symbol_files;
+	const struct trace_options *trace; /* trace from the start, to this file */
 };
 
 /* Attach to a vm, which must outlive it.  NULL: `why` is one line. */
