@@ -312,14 +312,6 @@ static bool set_record(struct parse *p, const char *value)
 	return true;
 }
 
-static bool set_trace(struct parse *p, const char *value)
-{
-	struct symbols_error error;
-	trace_options_default(&p->o->trace);
-	p->o->traced = trace_options_parse(&p->o->trace, value, true, &error);
-	return p->o->traced || refuse_option(p, "-trace %s", error.text);
-}
-
 static bool set_stats(struct parse *p, const char *value)
 {
 	if (!value || strcmp(value, "text") == 0)
@@ -363,6 +355,17 @@ static bool set_engine(struct parse *p, const char *value)
 			return true;
 		}
 	return refuse_option(p, "-engine %.60s: portable, direct, auto or check", value);
+}
+
+static bool set_checks(struct parse *p, const char *list)
+{
+	const char *bad;
+	unsigned what;
+	if (!check_parse(list, &what, &bad))
+		return refuse_option(p, "-check: unknown item '%.*s'; `umbra run --help` lists them",
+		                     (int)(strcspn(bad, ",") < 40 ? strcspn(bad, ",") : 40), bad);
+	p->o->checks |= what & CHECK_ALL ? what : what | CHECK_ALL;
+	return true;
 }
 
 /* N or N@FROM */
@@ -421,6 +424,7 @@ static const struct option {
 	{ "append", NULL, VALUE, set_append, "TEXT", "the kernel's command line (Linux: its console)" },
 	{ "module", NULL, VALUE, add_module, "\"FILE ARGS\"", "a multiboot module; may be repeated" },
 	{ "engine", NULL, VALUE, set_engine, "NAME", "what executes the guest: portable, direct or auto; check: both, compared" },
+	{ "check", NULL, VALUE, set_checks, "LIST", "report what the guest does wrong with its page tables, below" },
 	{ "check-every", NULL, VALUE, set_check_every, "N[@FROM]", "check: compare memory each N instructions (50000000)" },
 	{ "m", NULL, VALUE, set_memory, "SIZE[K|M|G]", "memory, MiB unless said otherwise (256)" },
 	{ "serial", NULL, VALUE, set_serial, "WHERE", "the console: mon:stdio, stdio, null, file:PATH" },
@@ -439,7 +443,6 @@ static const struct option {
 	{ "smp", NULL, VALUE, set_smp, "1", "accepted: there is only one processor" },
 	{ "d", NULL, VALUE, set_log, "LIST", "log items, below; with commas between" },
 	{ "D", NULL, VALUE, set_log_path, "FILE", "where -d writes (standard error)" },
-	{ "trace", NULL, VALUE, set_trace, "FILE[,NAME=VALUE...]", "write what the shadow does: format=jsonl|chrome,events=fill+fault..,cr3=,from=,to=,size=" },
 	{ "record", NULL, VALUE, set_record, "FILE", "record the shadow's operations, for umbra replay" },
 	{ "stats", NULL, MAYBE, set_stats, "json", "at the end, what the shadow did; json: for machines" },
 	{ "hypercalls", NULL, NOTHING, set_hypercalls, NULL, "at the end, hypercalls by number and time" },
@@ -455,6 +458,14 @@ static const struct option {
 	{ "watchdog", NULL, VALUE, set_watchdog, "SECONDS", "leave when interrupts stay off that long" },
 	{ "help", "h", NOTHING, set_help, NULL, "say this" },
 };
+
+static void print_checks(FILE *to)
+{
+	const char *help, *word;
+	fprintf(to, "\nchecks (-check), on the portable engine:\n");
+	for (unsigned k = 0; (word = check_word(k, &help)); k++)
+		fprintf(to, "  %-16s %s\n", word, help);
+}
 
 static void print_names(FILE *to, const char *title, const struct name *names, size_t count)
 {
@@ -475,6 +486,7 @@ void print_run_help(FILE *to)
 		fprintf(to, "  %-24s %s\n", left, o->help);
 	}
 	print_names(to, "log items (-d):", log_names, COUNT(log_names));
+	print_checks(to);
 	print_names(to, "optimisations (-opt, -no-opt), all on at first:", opt_names, COUNT(opt_names));
 	fprintf(to, "\nOn the terminal: Ctrl-A x leaves, Ctrl-A c opens the monitor, Ctrl-A h helps.\n");
 }
@@ -529,9 +541,11 @@ static bool check_options(struct parse *p)
 		return refuse_option(p, "-S without a monitor: nothing could start the guest");
 	if (o->log_path && !o->log_mask)
 		return refuse_option(p, "-D without -d: there is nothing to log");
-	if (o->check && (o->nets || o->monitor_stdio || o->paused || o->record_path || o->traced))
+	if (o->check && (o->nets || o->monitor_stdio || o->paused || o->record_path))
 		return refuse_option(p, "-engine check goes without %s", o->nets ? "-nic" : o->paused ? "-S" :
-		                     o->record_path ? "-record" : o->traced ? "-trace" : "a monitor");
+		                     o->record_path ? "-record" : "a monitor");
+	if (o->check && o->checks)
+		return refuse_option(p, "-engine check goes without -check");
 	if (o->machine == MACHINE_PC && (o->drives || o->nets))
 		return refuse_option(p, "-machine pc has no %s yet; -machine lguest has", o->drives ? "disks" : "network");
 	if (o->machine == MACHINE_PC && o->hypercalls)

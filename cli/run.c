@@ -181,24 +181,16 @@ static bool prepare_record(struct run *r, struct guest_error *error)
 	return true;
 }
 
-static bool prepare_trace(struct run *r, struct guest_error *error)
-{
-	if (!r->o.traced)
-		return true;
-	if (is_input(r, r->o.trace.path))
-		return complain(error, r->o.trace.path, "the trace would overwrite what the guest needs");
-	r->scope.trace = &r->o.trace;
-	return true;
-}
-
 static bool prepare(struct run *r, struct guest_error *error)
 {
 	const struct run_options *o = &r->o;
 	r->config.ram_bytes = o->ram_bytes;
-	r->config.um_options = o->um_options;
+	r->config.um_options = o->um_options & ~(o->checks ? (uint32_t)CHECK_WITHOUT : 0u);
 	r->config.cpu_options = o->cpu_options;
 	r->config.vm_options = o->vm_options;
-	r->config.engine = o->check ? VM_ENGINE_DIRECT : o->engine;
+	r->scope.checks = o->checks;
+	r->scope.reports = stderr;
+	r->config.engine = o->check ? VM_ENGINE_DIRECT : o->checks ? VM_ENGINE_PORTABLE : o->engine;
 	r->config.counted_time = o->check;
 	r->config.direct_options = o->direct_options;
 	r->config.direct_worlds = o->worlds;
@@ -219,7 +211,7 @@ static bool prepare(struct run *r, struct guest_error *error)
 	memcpy(r->config.net, o->net, sizeof r->config.net);
 	r->config.nets = o->nets;
 	return prepare_guest(r, error) && prepare_console(r, error) && prepare_log(r, error) &&
-	       prepare_record(r, error) && prepare_trace(r, error);
+	       prepare_record(r, error);
 }
 
 static void clean_up(struct run *r)
@@ -275,19 +267,17 @@ static void end_recording(struct run *r, struct vm *vm)
 		        r->o.record_path, strerror(failed), operations);
 }
 
-static void end_trace(struct scope *scope)
+/* What was found at places that were reported already. */
+static void end_checks(const struct check *check)
 {
-	struct trace_status s;
-	if (!scope->trace)
+	uint64_t met = 0;
+	unsigned places;
+	if (!check)
 		return;
-	trace_stop(scope->trace);
-	trace_close_file(scope->trace);
-	trace_get_status(scope->trace, &s);
-	if (s.error)
-		fprintf(stderr, "umbra: %s: %s: the trace ends after %" PRIu64 " events\n", s.path,
-		        s.error == EAGAIN ? "its reader does not read" : strerror(s.error), s.written);
-	if (s.lost)
-		fprintf(stderr, "umbra: %s: %" PRIu64 " events were lost: its reader is too slow\n", s.path, s.lost);
+	places = check_reports(check, &met);
+	if (met)
+		fprintf(stderr, "umbra: -check: %u place%s reported, met %" PRIu64 " time%s\n", places, places == 1 ? "" : "s",
+		        met, met == 1 ? "" : "s");
 }
 
 /* Whose fault it is, before the reason. */
@@ -317,7 +307,9 @@ static void confine(const struct run_options *o, struct vm *vm)
 static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 {
 	r->escape.vm = vm;
-	if (r->o.engine == VM_ENGINE_AUTO && vm_engine_reason(vm))
+	if (r->o.engine == VM_ENGINE_DIRECT && r->o.checks)
+		fprintf(stderr, "umbra: -check: the guest runs on the portable engine\n");
+	if (r->o.engine == VM_ENGINE_AUTO && !r->o.checks && vm_engine_reason(vm))
 		fprintf(stderr, "umbra: -engine portable: %s\n", vm_engine_reason(vm));
 	if (vm_direct(vm))
 		confine(&r->o, vm);
@@ -330,7 +322,7 @@ static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT && end != VM_DIFFERS)
 		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
 	end_recording(r, vm);
-	end_trace(r->escape.scope);
+	end_checks(r->escape.scope->check);
 	print_stats(vm, r->o.stats, stderr);
 	if (r->o.hypercalls)
 		print_hypercalls(vm, r->o.stats, stderr);

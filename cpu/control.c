@@ -36,13 +36,21 @@ void load_cr3(struct cpu *c, uint32_t value)
 
 static bool privileged(const struct cpu *c) { return c->cpl == 0; }
 
+/* Who hears of what a flush does may ask which instruction it is.  (It is the last of its block.) */
+static void name_instruction(struct cpu *c, const struct insn *i)
+{
+	c->eip = insn_eip(c, i);
+	c->exact = true;
+}
+
 /* ---- 2. MOV CRn ----------------------------------------------------------------------------- */
 
 #define CR0_DEFINED                                                                                    \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 /* What CPUID says is there, and PCE (every P6 has RDPMC); the rest is reserved. */
+#define CR4_PCE (1u << 8)
 #define CR4_DEFINED                                                                                    \
-	((uint32_t)(CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT))
+	((uint32_t)(CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT) | CR4_PCE)
 
 /* Reserved bits of CR0 are ignored, ET is always 1. */
 static bool set_cr0(struct cpu *c, uint32_t value)
@@ -75,6 +83,7 @@ enum run op_mov_to_cr(struct cpu *c, const struct insn *i)
 
 	if (!privileged(c))
 		return raise_error(c, i, EXC_GP, 0);
+	name_instruction(c, i);
 	switch (i->reg) {
 	case 0:
 		if (!set_cr0(c, value))
@@ -310,6 +319,7 @@ enum run op_invlpg(struct cpu *c, const struct insn *i)
 {
 	if (!privileged(c))
 		return raise_error(c, i, EXC_GP, 0);
+	name_instruction(c, i);
 	um_flush_page(c->um, c->seg[i->seg].base + ea(c, i));
 	return end_block(c, i);
 }

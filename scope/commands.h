@@ -18,6 +18,9 @@ monitor_function command_x, command_xp;
 /* monitor_pt.c */
 monitor_function command_pt, command_pt_json, info_mem, info_tlb, info_pg;
 
+/* monitor_check.c */
+monitor_function command_check, command_check_json;
+
 /* monitor_control.c */
 monitor_function command_stop, command_cont, command_engine, command_quit;
 

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "scope/commands.h"
-#include "scope/trace.h"
 
 /* ---- 1. The table --------------------------------------------------------------------------- */
 
@@ -26,10 +25,10 @@ static const struct monitor_command commands[] = {
 	{ "xp", "/COUNT FORMAT SIZE ADDRESS", "guest-physical memory; formats x d u c i, sizes b h w", command_xp, NULL },
 	{ "pt", " [OPTIONS]", "page tables, the guest's and the shadow's: as umbra pt, whose options it takes", command_pt,
 	  command_pt_json },
+	{ "check", "", "what -check has found so far", command_check, command_check_json },
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
 	{ "cont", "", "go on", command_cont, NULL },
 	{ "engine", " [direct|portable]", "which engine runs the guest; another one", command_engine, NULL },
-	{ "trace", " start|stop|clear|status|show|write ...", "shadow events: trace start [events=LIST] [cr3=ADDR] [from=ADDR to=ADDR] [size=N], trace show [N], trace write FILE [jsonl|chrome]", trace_command, NULL },
 	{ "quit", "", "end the run", command_quit, NULL },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -4,33 +4,24 @@
  */
 #include "scope/scope.h"
 
+#include "scope/check.h"
+
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "scope/trace.h"
-
-static bool open_trace(struct scope *scope, const struct trace_options *o, char *why, size_t bytes)
-{
-	struct symbols_error error;
-	scope->trace = trace_new(scope->vm, scope->symbols, o->bytes);
-	if (!scope->trace) {
-		snprintf(why, bytes, "no memory for a trace of %zu bytes", o->bytes);
-		return false;
-	}
-	if (trace_start(scope->trace, &o->filter, &error) && trace_open_file(scope->trace, o->path, o->format, &error))
-		return true;
-	snprintf(why, bytes, "%s", error.text);
-	return false;
-}
 
 static bool open_parts(struct scope *scope, const struct scope_config *config, char *why, size_t bytes)
 {
 	scope->symbols = symbols_new();
+	const struct check_config check = { .what = config->checks, .symbols = scope->symbols, .to = config->reports };
 	if (!scope->symbols) {
 		snprintf(why, bytes, "no memory for symbols");
 		return false;
 	}
-	return !config->trace || open_trace(scope, config->trace, why, bytes);
+	if (config->checks && !(scope->check = check_new(scope->vm, &check))) {
+		snprintf(why, bytes, "no memory for -check");
+		return false;
+	}
+	return true;
 }
 
 struct scope *scope_open(struct vm *vm, const struct scope_config *config, char *why, size_t bytes)
@@ -51,7 +42,7 @@ void scope_close(struct scope *scope)
 {
 	if (!scope)
 		return;
-	trace_free(scope->trace);
+	check_free(scope->check);
 	symbols_free(scope->symbols);
 	free(scope);
 }

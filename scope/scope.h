@@ -30,7 +30,6 @@
 struct check;
 struct gdb;
 struct trace;
-struct trace_options;
 
 struct scope {
 	struct vm *vm;
@@ -47,7 +46,8 @@ struct scope {
 struct scope_config {
 	const char *symbols[SCOPE_SYMBOLS_MAX]; /* files, or "kallsyms" */
 	unsigned symbol_files;
-	const struct trace_options *trace; /* trace from the start, to this file */
+	unsigned checks;        /* enum check_bit: 0, or what to check from the first instruction on */
+	FILE *reports;          /* ... and where that is reported */
 };
 
 /* Attach to a vm, which must outlive it.  NULL: `why` is one line. */

@@ -140,6 +140,7 @@ void um_set_mode(struct um *um, uint32_t mode, um_gpa cr3)
 	find_root(um);
 	invalidate_everything(um);
 	commit_invalidate(um);
+	observe(um, UM_EV_MODE, 0, cr3, mode);
 	leave(um, UM_OK, NULL);
 }
 

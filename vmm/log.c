@@ -70,7 +70,7 @@ static const char *const event_names[] = {
 	[UM_EV_SET_PTE] = "set-pte", [UM_EV_SET_PDE] = "set-pde", [UM_EV_SWITCH] = "switch",
 	[UM_EV_FLUSH_USER] = "flush-user", [UM_EV_FLUSH_ALL] = "flush-all",
 	[UM_EV_FLUSH_PAGE] = "flush-page", [UM_EV_EVICT] = "evict", [UM_EV_FORGET] = "forget",
-	[UM_EV_STOP] = "stop",
+	[UM_EV_STOP] = "stop", [UM_EV_MODE] = "mode",
 };
 
 void log_event(struct vm *vm, const struct um_event *event)

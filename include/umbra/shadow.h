@@ -112,6 +112,7 @@ enum um_event_kind {
 	UM_EV_EVICT,       /* shadow table dropped for memory: gpa = what it shadowed, value = level */
 	UM_EV_FORGET,      /* frame taken back by the host: gpa */
 	UM_EV_STOP,        /* value = enum um_stop */
+	UM_EV_MODE,        /* what tables mean changed: value = enum um_mode, gpa = CR3 */
 };
 
 struct um_event {
