@@ -9,6 +9,7 @@
  *   terminal.c    raw mode, and back on every way out; signals
  *   escape.c      Ctrl-A: leaving, the monitor, help
  *   replay.c      umbra replay
+ *   trace.c       umbra trace
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -16,6 +17,7 @@
 #include "scope/check.h"
 #include "scope/scope.h"
 #include "scope/stats.h"
+#include "scope/trace.h"
 #include "vmm/vmm.h"
 
 #define UMBRA_VERSION "0.1"
@@ -58,6 +60,8 @@ struct run_options {
 	bool no_reboot, paused, keep_packed;
 	unsigned log_mask;
 	const char *log_path, *record_path;
+	bool traced;
+	struct trace_options trace;
 	uint16_t debug_exit_port;
 	enum stats stats;
 	bool hypercalls;
@@ -143,6 +147,11 @@ struct escape {
 size_t escape_filter(void *user, uint8_t *bytes, size_t count);
 void open_monitor(struct escape *e);
 void say(struct escape *e, const char *text);
+
+/* ---- trace.c -------------------------------------------------------------------------------- */
+
+int trace_verb(int argc, char **argv);
+void print_trace_help(FILE *to);
 
 /* ---- replay.c ------------------------------------------------------------------------------- */
 

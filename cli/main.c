@@ -15,11 +15,13 @@ static const struct {
 	const char *name;
 	verb_fn *run;
 	const char *help;
+	void (*print_help)(FILE *to); /* its options; NULL: it has none, and may be written as one itself: --version */
 } verbs[] = {
-	{ "run", run_verb, "run a 32-bit x86 system: umbra run [OPTIONS] [IMAGE]" },
-	{ "replay", replay_verb, "make a recorded run's shadow operations again: umbra replay FILE" },
-	{ "help", help_verb, "say this, or a verb's options: umbra help [VERB]" },
-	{ "version", version_verb, "say the version" },
+	{ "run", run_verb, "run a 32-bit x86 system: umbra run [OPTIONS] [IMAGE]", print_run_help },
+	{ "trace", trace_verb, "look at a trace of what the shadow did: umbra trace FILE [OPTIONS]", print_trace_help },
+	{ "replay", replay_verb, "make a recorded run's shadow operations again: umbra replay FILE", print_replay_help },
+	{ "help", help_verb, "say this, or a verb's options: umbra help [VERB]", NULL },
+	{ "version", version_verb, "say the version", NULL },
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 
@@ -31,14 +33,6 @@ static void print_help(FILE *to)
 	fprintf(to, "\nThe manual page is umbra(1).\n");
 }
 
-static bool is_verb(const char *name)
-{
-	for (size_t k = 0; k < VERBS; k++)
-		if (strcmp(name, verbs[k].name) == 0)
-			return true;
-	return false;
-}
-
 static int refuse_verb(const char *name)
 {
 	fprintf(stderr, "umbra: unknown verb '%.60s'; try `umbra help`\n", name);
@@ -47,12 +41,13 @@ static int refuse_verb(const char *name)
 
 static int help_verb(int argc, char **argv)
 {
-	if (argc > 1 && strcmp(argv[1], "run") == 0)
-		print_run_help(stdout);
-	else if (argc > 1 && strcmp(argv[1], "replay") == 0)
-		print_replay_help(stdout);
-	else if (argc > 1 && !is_verb(argv[1]))
+	size_t k = 0;
+	while (argc > 1 && k < VERBS && strcmp(argv[1], verbs[k].name) != 0)
+		k++;
+	if (k == VERBS)
 		return refuse_verb(argv[1]);
+	if (argc > 1 && verbs[k].print_help)
+		verbs[k].print_help(stdout);
 	else
 		print_help(stdout);
 	return STATUS_OK;
@@ -79,7 +74,7 @@ int main(int argc, char **argv)
 		name++;
 	for (size_t k = 0; k < VERBS; k++) {
 		bool dashed = argv[1][0] == '-';
-		if (strcmp(name, verbs[k].name) == 0 && (!dashed || (verbs[k].run != run_verb && verbs[k].run != replay_verb)))
+		if (strcmp(name, verbs[k].name) == 0 && (!dashed || !verbs[k].print_help))
 			return verbs[k].run(argc - 1, argv + 1);
 	}
 	return refuse_verb(argv[1]);

@@ -312,6 +312,14 @@ static bool set_record(struct parse *p, const char *value)
 	return true;
 }
 
+static bool set_trace(struct parse *p, const char *value)
+{
+	struct symbols_error error;
+	trace_options_default(&p->o->trace);
+	p->o->traced = trace_options_parse(&p->o->trace, value, true, &error);
+	return p->o->traced || refuse_option(p, "-trace %s", error.text);
+}
+
 static bool set_stats(struct parse *p, const char *value)
 {
 	if (!value || strcmp(value, "text") == 0)
@@ -443,6 +451,7 @@ static const struct option {
 	{ "smp", NULL, VALUE, set_smp, "1", "accepted: there is only one processor" },
 	{ "d", NULL, VALUE, set_log, "LIST", "log items, below; with commas between" },
 	{ "D", NULL, VALUE, set_log_path, "FILE", "where -d writes (standard error)" },
+	{ "trace", NULL, VALUE, set_trace, "FILE[,NAME=VALUE...]", "write what the shadow does: format=jsonl|chrome,events=fill+fault..,cr3=,from=,to=,size=" },
 	{ "record", NULL, VALUE, set_record, "FILE", "record the shadow's operations, for umbra replay" },
 	{ "stats", NULL, MAYBE, set_stats, "json", "at the end, what the shadow did; json: for machines" },
 	{ "hypercalls", NULL, NOTHING, set_hypercalls, NULL, "at the end, hypercalls by number and time" },
@@ -541,9 +550,9 @@ static bool check_options(struct parse *p)
 		return refuse_option(p, "-S without a monitor: nothing could start the guest");
 	if (o->log_path && !o->log_mask)
 		return refuse_option(p, "-D without -d: there is nothing to log");
-	if (o->check && (o->nets || o->monitor_stdio || o->paused || o->record_path))
+	if (o->check && (o->nets || o->monitor_stdio || o->paused || o->record_path || o->traced))
 		return refuse_option(p, "-engine check goes without %s", o->nets ? "-nic" : o->paused ? "-S" :
-		                     o->record_path ? "-record" : "a monitor");
+		                     o->record_path ? "-record" : o->traced ? "-trace" : "a monitor");
 	if (o->check && o->checks)
 		return refuse_option(p, "-engine check goes without -check");
 	if (o->machine == MACHINE_PC && (o->drives || o->nets))

@@ -181,6 +181,16 @@ static bool prepare_record(struct run *r, struct guest_error *error)
 	return true;
 }
 
+static bool prepare_trace(struct run *r, struct guest_error *error)
+{
+	if (!r->o.traced)
+		return true;
+	if (is_input(r, r->o.trace.path))
+		return complain(error, r->o.trace.path, "the trace would overwrite what the guest needs");
+	r->scope.trace = &r->o.trace;
+	return true;
+}
+
 static bool prepare(struct run *r, struct guest_error *error)
 {
 	const struct run_options *o = &r->o;
@@ -211,7 +221,7 @@ static bool prepare(struct run *r, struct guest_error *error)
 	memcpy(r->config.net, o->net, sizeof r->config.net);
 	r->config.nets = o->nets;
 	return prepare_guest(r, error) && prepare_console(r, error) && prepare_log(r, error) &&
-	       prepare_record(r, error);
+	       prepare_record(r, error) && prepare_trace(r, error);
 }
 
 static void clean_up(struct run *r)
@@ -280,6 +290,21 @@ static void end_checks(const struct check *check)
 		        met, met == 1 ? "" : "s");
 }
 
+static void end_trace(struct scope *scope)
+{
+	struct trace_status s;
+	if (!scope->trace)
+		return;
+	trace_stop(scope->trace);
+	trace_close_file(scope->trace);
+	trace_get_status(scope->trace, &s);
+	if (s.error)
+		fprintf(stderr, "umbra: %s: %s: the trace ends after %" PRIu64 " events\n", s.path,
+		        s.error == EAGAIN ? "its reader does not read" : strerror(s.error), s.written);
+	if (s.lost)
+		fprintf(stderr, "umbra: %s: %" PRIu64 " events were lost: its reader is too slow\n", s.path, s.lost);
+}
+
 /* Whose fault it is, before the reason. */
 static const char *blame(struct vm *vm, enum vm_end end)
 {
@@ -323,6 +348,7 @@ static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
 	end_recording(r, vm);
 	end_checks(r->escape.scope->check);
+	end_trace(r->escape.scope);
 	print_stats(vm, r->o.stats, stderr);
 	if (r->o.hypercalls)
 		print_hypercalls(vm, r->o.stats, stderr);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "scope/commands.h"
+#include "scope/trace.h"
 
 /* ---- 1. The table --------------------------------------------------------------------------- */
 
@@ -29,6 +30,7 @@ static const struct monitor_command commands[] = {
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
 	{ "cont", "", "go on", command_cont, NULL },
 	{ "engine", " [direct|portable]", "which engine runs the guest; another one", command_engine, NULL },
+	{ "trace", " start|stop|clear|status|show|write ...", "shadow events: trace start [events=LIST] [cr3=ADDR] [from=ADDR to=ADDR] [size=N], trace show [N], trace write FILE [jsonl|chrome]", trace_command, NULL },
 	{ "quit", "", "end the run", command_quit, NULL },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

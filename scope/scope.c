@@ -9,6 +9,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "scope/trace.h"
+
+static bool open_trace(struct scope *scope, const struct trace_options *o, char *why, size_t bytes)
+{
+	struct symbols_error error;
+	scope->trace = trace_new(scope->vm, scope->symbols, o->bytes);
+	if (!scope->trace) {
+		snprintf(why, bytes, "no memory for a trace of %zu bytes", o->bytes);
+		return false;
+	}
+	if (trace_start(scope->trace, &o->filter, &error) && trace_open_file(scope->trace, o->path, o->format, &error))
+		return true;
+	snprintf(why, bytes, "%s", error.text);
+	return false;
+}
+
 static bool open_parts(struct scope *scope, const struct scope_config *config, char *why, size_t bytes)
 {
 	scope->symbols = symbols_new();
@@ -21,7 +37,7 @@ static bool open_parts(struct scope *scope, const struct scope_config *config, c
 		snprintf(why, bytes, "no memory for -check");
 		return false;
 	}
-	return true;
+	return !config->trace || open_trace(scope, config->trace, why, bytes);
 }
 
 struct scope *scope_open(struct vm *vm, const struct scope_config *config, char *why, size_t bytes)
@@ -43,6 +59,7 @@ void scope_close(struct scope *scope)
 	if (!scope)
 		return;
 	check_free(scope->check);
+	trace_free(scope->trace);
 	symbols_free(scope->symbols);
 	free(scope);
 }

@@ -30,6 +30,7 @@
 struct check;
 struct gdb;
 struct trace;
+struct trace_options;
 
 struct scope {
 	struct vm *vm;
@@ -48,6 +49,7 @@ struct scope_config {
 	unsigned symbol_files;
 	unsigned checks;        /* enum check_bit: 0, or what to check from the first instruction on */
 	FILE *reports;          /* ... and where that is reported */
+	const struct trace_options *trace; /* trace from the start, to this file */
 };
 
 /* Attach to a vm, which must outlive it.  NULL: `why` is one line. */

@@ -249,6 +249,24 @@ static void fill_record(struct trace *t, struct trace_record *r, const struct um
 	}
 }
 
+/* Those that are open were this instruction's. */
+static void complete(struct trace *t, uint32_t eip, uint64_t instructions)
+{
+	uint64_t from = t->open > t->ring.first ? t->open : t->ring.first;
+
+	for (uint64_t seq = from; t->open && seq < t->ring.next; seq++) {
+		struct trace_record *r = ring_at(&t->ring, seq);
+		bool its = r->kind == TRACE_FILL || r->kind == TRACE_PREFETCH || r->kind == TRACE_EVICT ||
+		           r->kind == TRACE_UNSYNC || r->kind == TRACE_SYNC;
+		if (!its || r->flags & TRACE_EXACT)
+			continue;
+		r->eip = eip;
+		r->instructions = instructions;
+		r->flags |= TRACE_EXACT;
+	}
+	t->open = 0;
+}
+
 /* The core says nothing of a change of mode. */
 static void see_mode(struct trace *t)
 {
@@ -257,6 +275,7 @@ static void see_mode(struct trace *t)
 	if (mode == t->mode)
 		return;
 	t->mode = mode;
+	t->open = 0; /* what it brought in step came before, by an instruction that nobody named */
 	struct trace_record r = begin(t, TRACE_MODE);
 	r.flags = 0; /* it was some instruction before */
 	r.value = mode;
@@ -266,7 +285,8 @@ static void see_mode(struct trace *t)
 /* Happens in the middle of an access, which the observer hears of next. */
 static bool belongs_to_access(enum um_event_kind kind)
 {
-	return kind == UM_EV_FILL || kind == UM_EV_PREFETCH || kind == UM_EV_REFLECT || kind == UM_EV_EVICT;
+	return kind == UM_EV_FILL || kind == UM_EV_PREFETCH || kind == UM_EV_REFLECT || kind == UM_EV_EVICT ||
+	       kind == UM_EV_UNSYNC || kind == UM_EV_SYNC;
 }
 
 /* Those that are open belong to one access.  Another one comes first, an interrupt's: they stay as they are. */
@@ -296,6 +316,8 @@ static void take_event(void *user, const struct um_event *e)
 	kept = keep(t, &r);
 	if (kept && belongs_to_access(e->kind) && !(r.flags & TRACE_EXACT))
 		open_record(t, kept);
+	else if (!belongs_to_access(e->kind) && r.flags & TRACE_EXACT && !(r.flags & TRACE_HOST))
+		complete(t, r.eip, r.instructions); /* a flush, and what it brought in step */
 	else if (!belongs_to_access(e->kind))
 		t->open = 0;
 	out_drain(t, false);
@@ -310,23 +332,6 @@ static void take_back_fault(struct trace *t)
 		ring_pop(&t->ring);
 	if (t->open && t->ring.next <= t->open)
 		t->open = 0;
-}
-
-static void complete(struct trace *t, const struct cpu_access *a)
-{
-	uint64_t instructions = cpu_instructions(vm_cpu(t->vm));
-	uint64_t from = t->open > t->ring.first ? t->open : t->ring.first;
-
-	for (uint64_t seq = from; seq < t->ring.next; seq++) {
-		struct trace_record *r = ring_at(&t->ring, seq);
-		bool its = r->kind == TRACE_FILL || r->kind == TRACE_PREFETCH || r->kind == TRACE_EVICT;
-		if (!its || r->flags & TRACE_EXACT)
-			continue;
-		r->eip = a->eip;
-		r->instructions = instructions;
-		r->flags |= TRACE_EXACT;
-	}
-	t->open = 0;
 }
 
 /* What was asked and how, to the FILL at the end of the ring. */
@@ -405,7 +410,7 @@ static bool take_access(void *user, const struct cpu_access *a)
 		return true;
 	bool its = t->open_named && a->linear == t->open_linear;
 	if (its && a->exact) {
-		complete(t, a);
+		complete(t, a->eip, cpu_instructions(vm_cpu(t->vm)));
 		out_drain(t, false);
 	}
 	return !its || a->exact;

@@ -222,7 +222,8 @@ struct trace_log {
 	uint64_t lost;
 	bool cut;                /* TRACE_LOG_MAX was reached */
 	bool ended;              /* it has its last line */
-	struct trace_log_name *names; /* by eip */
+	struct trace_log_name *names;
+	uint32_t *name_slot;     /* of an EIP's name */
 	size_t name_count, name_room;
 };
 /* JSON lines: text, or a file's.  false: why, with the line's number. */
