@@ -48,9 +48,8 @@ static void name_instruction(struct cpu *c, const struct insn *i)
 #define CR0_DEFINED                                                                                    \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 /* What CPUID says is there, and PCE (every P6 has RDPMC); the rest is reserved. */
-#define CR4_PCE (1u << 8)
 #define CR4_DEFINED                                                                                    \
-	((uint32_t)(CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT) | CR4_PCE)
+	((uint32_t)(CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT))
 
 /* Reserved bits of CR0 are ignored, ET is always 1. */
 static bool set_cr0(struct cpu *c, uint32_t value)

@@ -141,6 +141,21 @@ struct cpu_state {
 void cpu_get_state(struct cpu *cpu, struct cpu_state *out);
 void cpu_set_state(struct cpu *cpu, const struct cpu_state *in); /* also tells the core mode and root */
 
+/* ... and what is between the lines, for a snapshot: a processor that is given it goes on as this one would. */
+struct cpu_saved {
+	struct cpu_state state;
+	bool nmi_pending, nmi_blocked, inhibit_debug;
+	uint64_t misc_msr[4];
+	struct {
+		int32_t vector;  /* of an event that is still to be delivered; -1: none */
+		bool has_error, software, external;
+		uint32_t error, eip;
+	} undelivered;
+};
+void cpu_save(struct cpu *cpu, struct cpu_saved *out);
+/* Bits that no processor could have are dropped: any bytes are a state. */
+void cpu_restore(struct cpu *cpu, const struct cpu_saved *in);
+
 /* Read or write guest memory at linear addresses as a debugger does (any rights, no A/D, no faults).
  * Returns the bytes transferred, from the start. */
 size_t cpu_peek(struct cpu *cpu, uint32_t linear, void *buf, size_t bytes);

@@ -4,8 +4,9 @@
  *
  *   1. Life      cpu_new(), cpu_free(), cpu_reset()
  *   2. State     cpu_get_state(), cpu_set_state()
- *   3. Memory    cpu_peek(), cpu_poke()
- *   4. Text      cpu_describe_state(), cpu_describe_shutdown()
+ *   3. Snapshots cpu_save(), cpu_restore()
+ *   4. Memory    cpu_peek(), cpu_poke()
+ *   5. Text      cpu_describe_state(), cpu_describe_shutdown()
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -165,7 +166,62 @@ void cpu_set_state(struct cpu *c, const struct cpu_state *in)
 	start_afresh(c);
 }
 
-/* ---- 3. Memory ------------------------------------------------------------------------------ */
+/* ---- 3. Snapshots --------------------------------------------------------------------------- */
+
+void cpu_save(struct cpu *c, struct cpu_saved *out)
+{
+	memset(out, 0, sizeof(*out));
+	cpu_get_state(c, &out->state);
+	out->nmi_pending = c->nmi_pending;
+	out->nmi_blocked = c->nmi_blocked;
+	out->inhibit_debug = c->inhibit_debug;
+	memcpy(out->misc_msr, c->misc_msr, sizeof(out->misc_msr));
+	out->undelivered.vector = c->undelivered.vector;
+	out->undelivered.has_error = c->undelivered.has_error;
+	out->undelivered.software = c->undelivered.software;
+	out->undelivered.external = c->undelivered.external;
+	out->undelivered.error = c->undelivered.error;
+	out->undelivered.eip = c->int_eip;
+}
+
+/* What MOV to CRn, POPF and segment loads let through (SDM vol. 3, 2.5, 3.4.3). */
+static void make_possible(struct cpu_state *s)
+{
+	enum { ATTR = 0xF0FF };
+	const uint32_t flags = FL_STATUS | FL_TF | FL_IF | FL_DF | FL_IOPL | FL_NT | FL_RF | FL_VM | FL_AC | FL_VIF |
+	                       FL_VIP | FL_ID;
+	const uint32_t cr0 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD |
+	                     CR0_PG;
+
+	s->eflags &= flags;
+	s->cr0 &= s->cr0 & CR0_PE ? cr0 : cr0 & ~(uint32_t)CR0_PG;
+	s->cr4 &= CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+	for (unsigned seg = CPU_ES; seg <= CPU_GS; seg++)
+		s->seg[seg].attr &= ATTR;
+	s->ldtr.attr &= ATTR;
+	s->tr.attr &= ATTR;
+}
+
+void cpu_restore(struct cpu *c, const struct cpu_saved *in)
+{
+	struct cpu_state state = in->state;
+
+	make_possible(&state);
+	cpu_set_state(c, &state);
+	c->nmi_pending = in->nmi_pending;
+	c->nmi_blocked = in->nmi_blocked;
+	c->inhibit_debug = in->inhibit_debug;
+	memcpy(c->misc_msr, in->misc_msr, sizeof(c->misc_msr));
+	c->undelivered.vector = in->undelivered.vector;
+	c->undelivered.has_error = in->undelivered.has_error;
+	c->undelivered.software = in->undelivered.software;
+	c->undelivered.external = in->undelivered.external;
+	c->undelivered.error = in->undelivered.error;
+	c->int_eip = in->undelivered.eip;
+	c->events = (c->events & ~(uint32_t)EV_NMI) | (c->nmi_pending ? EV_NMI : 0u);
+}
+
+/* ---- 4. Memory ------------------------------------------------------------------------------ */
 
 /* A debugger's look at guest-physical memory: guest RAM is one range from 0. */
 static bool read_entry(const struct cpu *c, uint64_t gpa, uint32_t *entry)
@@ -243,7 +299,7 @@ size_t cpu_poke(struct cpu *c, uint32_t linear, const void *buf, size_t bytes)
 	return done;
 }
 
-/* ---- 4. Text -------------------------------------------------------------------------------- */
+/* ---- 5. Text -------------------------------------------------------------------------------- */
 
 struct text { char *buf; size_t room, used; };
 

@@ -270,6 +270,8 @@ struct pci_function *pci_add_function(struct machine *m, unsigned slot, uint16_t
                                       uint16_t device, uint32_t class_code, uint8_t revision);
 void pci_add_bar(struct pci_function *f, unsigned bar, uint32_t bytes, bool io);
 
+/* saved.c: machine_save() and its kin, from one table of all these numbers */
+
 /* sysctl.c */
 void sysctl_set_a20(struct machine *m, bool enabled);
 void sysctl_request(struct machine *m, enum machine_request request);

@@ -64,6 +64,13 @@ void machine_flush(struct machine *m);
 /* The power request, sticky until machine_reset(). */
 enum machine_request machine_requested(const struct machine *m);
 uint32_t machine_exit_code(const struct machine *m); /* isa-debug-exit: (value << 1) | 1 */
+/* All that the devices keep, as machine_saved_bytes() bytes, for a snapshot.  The digest is another one where the
+ * layout is.  Bytes are checked as a whole before they are restored: NULL, or the name of a number that cannot be. */
+size_t machine_saved_bytes(void);
+uint32_t machine_saved_digest(uint32_t start);
+void machine_save(const struct machine *m, uint8_t *to);
+const char *machine_check_saved(const uint8_t *from);
+void machine_restore(struct machine *m, const uint8_t *from);
 /* For the monitor: interrupt state as text. */
 size_t machine_describe_irq(const struct machine *m, char *buf, size_t bytes);
 /* Another interrupt source (PCI devices later): level of ISA line 0..15. */

@@ -241,7 +241,8 @@ static void pit_reset(struct machine *m)
 	for (unsigned i = 0; i < 3; i++) {
 		struct pit_channel *c = &m->pit.channel[i];
 
-		*c = (struct pit_channel){.access = ACCESS_BOTH, .gate = i != 2, .count = 65536};
+		*c = (struct pit_channel){.access = ACCESS_BOTH, .gate = i != 2, .count = 65536,
+					  .next = 65536};
 	}
 	m->pit.port61 = 0;
 	reprogram(m, present_tick(m));

@@ -162,7 +162,7 @@ static const uint8_t kind_of[] = {
 	[UM_EV_SET_PTE] = TRACE_SET_PTE, [UM_EV_SET_PDE] = TRACE_SET_PDE, [UM_EV_SWITCH] = TRACE_SWITCH,
 	[UM_EV_FLUSH_USER] = TRACE_FLUSH_USER, [UM_EV_FLUSH_ALL] = TRACE_FLUSH_ALL,
 	[UM_EV_FLUSH_PAGE] = TRACE_FLUSH_PAGE, [UM_EV_EVICT] = TRACE_EVICT, [UM_EV_FORGET] = TRACE_FORGET,
-	[UM_EV_STOP] = TRACE_STOP,
+	[UM_EV_STOP] = TRACE_STOP, [UM_EV_MODE] = TRACE_MODE,
 };
 
 /* A frame's table word as it is now. */
@@ -230,6 +230,7 @@ static void fill_record(struct trace *t, struct trace_record *r, const struct um
 		r->value = (uint32_t)e->gva;
 		break;
 	case UM_EV_SWITCH:
+	case UM_EV_MODE:
 		r->value = (uint32_t)e->value;
 		r->cr3 = (uint32_t)e->gpa;
 		find_end(t, r);
@@ -267,21 +268,6 @@ static void complete(struct trace *t, uint32_t eip, uint64_t instructions)
 	t->open = 0;
 }
 
-/* The core says nothing of a change of mode. */
-static void see_mode(struct trace *t)
-{
-	uint32_t mode = um_mode(vm_shadow(t->vm));
-
-	if (mode == t->mode)
-		return;
-	t->mode = mode;
-	t->open = 0; /* what it brought in step came before, by an instruction that nobody named */
-	struct trace_record r = begin(t, TRACE_MODE);
-	r.flags = 0; /* it was some instruction before */
-	r.value = mode;
-	keep(t, &r);
-}
-
 /* Happens in the middle of an access, which the observer hears of next. */
 static bool belongs_to_access(enum um_event_kind kind)
 {
@@ -310,7 +296,6 @@ static void take_event(void *user, const struct um_event *e)
 
 	if ((size_t)e->kind >= sizeof kind_of)
 		return;
-	see_mode(t);
 	struct trace_record r = begin(t, (enum trace_kind)kind_of[e->kind]), *kept;
 	fill_record(t, &r, e);
 	kept = keep(t, &r);
@@ -484,7 +469,6 @@ bool trace_start(struct trace *t, const struct trace_filter *filter, struct symb
 		t->observer.interrupt = take_interrupt;
 	if (filter->kinds & 1u << TRACE_ABSENT)
 		t->observer.absent = take_absent;
-	t->mode = um_mode(vm_shadow(t->vm));
 	if (!vm_observe(t->vm, &t->observer)) {
 		snprintf(error->text, sizeof error->text, "%u others observe this guest already", VM_OBSERVERS_MAX);
 		return false;

@@ -48,7 +48,7 @@ enum trace_kind {
 	TRACE_EVICT,       /* a shadow table went, for want of room */
 	TRACE_FORGET,      /* the host took a page back */
 	TRACE_STOP,        /* the guest broke the interface that it runs on */
-	TRACE_MODE,        /* CR0.PG, CR0.WP, CR4.PSE, CR4.PGE: found changed at the next event */
+	TRACE_MODE,        /* CR0.PG, CR0.WP, CR4.PSE or CR4.PGE changed */
 	TRACE_INTERRUPT,   /* an exception or an interrupt is delivered */
 	TRACE_MMIO,        /* a device's memory was accessed for the first time, or as it always is */
 	TRACE_ABSENT,      /* memory that is not there was accessed */
@@ -83,7 +83,7 @@ enum trace_flag {
 struct trace_record {
 	uint64_t seq;          /* 1, 2, 3 ... of what the filter let through */
 	uint64_t ns;           /* the guest's time (vm_now) */
-	uint64_t instructions; /* executed before */
+	uint64_t instructions; /* executed before, or before its block */
 	uint64_t gpa;
 	uint32_t linear;
 	uint32_t cr3, eip;

@@ -52,7 +52,6 @@ struct trace {
 		uint64_t instructions;
 		unsigned access;
 	} writer;
-	uint32_t mode;           /* um_mode(), as it was at the last event */
 	struct trace_out out;
 };
 

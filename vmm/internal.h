@@ -12,6 +12,7 @@
  *   observe.c   who hears of shadow events, translations and interrupts
  *   descriptors.c file descriptors that others want watched
  *   check.c     two machines in lock-step, one by each engine
+ *   saved.c     a machine's state as bytes, and back
  *   stuck.c     proof that a guest will never do anything again
  *   vm.c        making, loading, resetting, freeing
  *   run.c       the loop

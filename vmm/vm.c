@@ -150,6 +150,11 @@ struct cpu *vm_cpu(struct vm *vm)
 	return vm->cpu;
 }
 
+const uint8_t *vm_ram(const struct vm *vm)
+{
+	return vm->ram;
+}
+
 uint64_t vm_ram_bytes(const struct vm *vm)
 {
 	return vm->ram_bytes;

@@ -170,6 +170,18 @@ const char *vm_engine_reason(const struct vm *vm);
 bool vm_set_engine(struct vm *vm, enum vm_engine engine);
 struct direct *vm_direct(struct vm *vm);   /* NULL: vm_engine_reason() */
 
+/* A snapshot's state: all but the memory, as vm_saved_bytes() bytes.  Between two runs, or when vm_pause() may be called.
+ * 0: this machine's devices cannot be saved (a paravirtual one's, whose other ends are outside). */
+size_t vm_saved_bytes(const struct vm *vm);
+void vm_save(struct vm *vm, uint8_t *to);
+/* Go on from there: all is checked, then read_ram() fills guest memory (which is zero before), then the rest changes.
+ * false: error says why; if it was read_ram() that failed (false, text in error), the machine starts anew as after a
+ * reset.  The guest's clock goes on from where it was saved, the calendar with it. */
+bool vm_restore(struct vm *vm, const uint8_t *from, size_t bytes,
+                bool (*read_ram)(void *user, uint8_t *ram, uint64_t bytes, struct guest_error *error), void *user,
+                struct guest_error *error);
+const uint8_t *vm_ram(const struct vm *vm); /* vm_ram_bytes() of it */
+
 struct cpu *vm_cpu(struct vm *vm);
 uint64_t vm_ram_bytes(const struct vm *vm); /* guest-physical memory, from 0 */
 struct um *vm_shadow(struct vm *vm);
