@@ -10,6 +10,7 @@
  *   escape.c      Ctrl-A: leaving, the monitor, help
  *   replay.c      umbra replay
  *   trace.c       umbra trace
+ *   pt.c          umbra pt
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -157,5 +158,10 @@ void print_trace_help(FILE *to);
 
 int replay_verb(int argc, char **argv);
 void print_replay_help(FILE *to);
+
+/* ---- pt.c ----------------------------------------------------------------------------------- */
+
+int pt_verb(int argc, char **argv);
+void print_pt_help(FILE *to);
 
 #endif

@@ -18,6 +18,7 @@ static const struct {
 	void (*print_help)(FILE *to); /* its options; NULL: it has none, and may be written as one itself: --version */
 } verbs[] = {
 	{ "run", run_verb, "run a 32-bit x86 system: umbra run [OPTIONS] [IMAGE]", print_run_help },
+	{ "pt", pt_verb, "show page tables, the guest's and the shadow's: umbra pt WHAT [OPTIONS]", print_pt_help },
 	{ "trace", trace_verb, "look at a trace of what the shadow did: umbra trace FILE [OPTIONS]", print_trace_help },
 	{ "replay", replay_verb, "make a recorded run's shadow operations again: umbra replay FILE", print_replay_help },
 	{ "help", help_verb, "say this, or a verb's options: umbra help [VERB]", NULL },

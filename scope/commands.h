@@ -16,7 +16,7 @@ extern const struct monitor_command monitor_infos[];
 monitor_function command_x, command_xp;
 
 /* monitor_pt.c */
-monitor_function command_pt, command_pt_json, info_mem, info_tlb, info_pg;
+monitor_function command_pt, command_pt_json, info_pg, command_dump;
 
 /* monitor_check.c */
 monitor_function command_check, command_check_json;

@@ -27,6 +27,8 @@ static const struct monitor_command commands[] = {
 	{ "pt", " [OPTIONS]", "page tables, the guest's and the shadow's: as umbra pt, whose options it takes", command_pt,
 	  command_pt_json },
 	{ "check", "", "what -check has found so far", command_check, command_check_json },
+	{ "dump-guest-memory", " FILE", "memory, registers and the shadow's entries into an ELF core; umbra pt reads it",
+	  command_dump, NULL },
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
 	{ "cont", "", "go on", command_cont, NULL },
 	{ "engine", " [direct|portable]", "which engine runs the guest; another one", command_engine, NULL },

@@ -97,8 +97,6 @@ static void info_stats_json(struct scope *scope, char *suffix, char *rest, struc
 const struct monitor_command monitor_infos[] = {
 	{ "registers", "", "the processor's registers, segments and control registers", info_registers, NULL },
 	{ "irq", "", "interrupts: what is raised, masked and served", info_irq, NULL },
-	{ "mem", "", "the address space by rights (pt --merge)", info_mem, NULL },
-	{ "tlb", "", "the address space by runs of pages (pt)", info_tlb, NULL },
 	{ "pg", "", "the entries of the page tables, by index", info_pg, NULL },
 	{ "shadow", "", "the shadow's entries of the current address space, joined", info_shadow, NULL },
 	{ "stats", "", "what the shadow and the processor did so far", info_stats, info_stats_json },

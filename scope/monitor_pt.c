@@ -3,9 +3,13 @@
  * scope/monitor_pt.c - the monitor's commands that show page tables.
  *
  *   1. pt                  with the words of `umbra pt`
- *   2. info mem, tlb, pg   the same for those who know QEMU's and Bochs' monitors
+ *   2. info pg             the entries by index
+ *   3. dump-guest-memory   all of it into a file
  */
+#include <string.h>
+
 #include "scope/commands.h"
+#include "scope/dump.h"
 #include "scope/pt.h"
 
 /* ---- 1. pt ---------------------------------------------------------------------------------- */
@@ -34,19 +38,7 @@ void command_pt_json(struct scope *scope, char *suffix, char *rest, struct text 
 	text_free(&line);
 }
 
-/* ---- 2. info mem, tlb, pg ------------------------------------------------------------------- */
-
-void info_mem(struct scope *scope, char *suffix, char *rest, struct text *out)
-{
-	(void)suffix, (void)rest;
-	run_pt(scope, "--merge", out);
-}
-
-void info_tlb(struct scope *scope, char *suffix, char *rest, struct text *out)
-{
-	(void)suffix, (void)rest;
-	run_pt(scope, "", out);
-}
+/* ---- 2. info pg ------------------------------------------------------------------------------ */
 
 void info_pg(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
@@ -56,4 +48,19 @@ void info_pg(struct scope *scope, char *suffix, char *rest, struct text *out)
 	space_of_vm(&space, scope->vm, scope->symbols);
 	if (!pt_entries(&space, out, why, sizeof why))
 		monitor_refuse(scope, out, "info pg: %s", why);
+}
+
+/* ---- 3. dump-guest-memory ------------------------------------------------------------------- */
+
+/* The whole rest is the file's name, blanks included; QMP's form of it is taken too. */
+void command_dump(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	char why[512];
+	(void)suffix;
+	if (strncmp(rest, "file:", 5) == 0)
+		rest += 5;
+	if (!*rest || *rest == '-')
+		monitor_refuse(scope, out, "dump-guest-memory FILE: options are not known");
+	else if (!dump_write(scope->vm, rest, NULL, 0, why, sizeof why))
+		monitor_refuse(scope, out, "dump-guest-memory: %s", why);
 }

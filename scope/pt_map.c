@@ -203,8 +203,8 @@ void pt_map(struct pt *pt, const struct pt_options *o, struct text *out)
 		pt_add_head(pt, out);
 		text_add(out, "x: always, two-level tables have no bit against it; u: the user too, s: not\n");
 		text_add(out, o->merge ? "linear                size right\n"
-		                       : "linear                size pg right what  frame    AD %s\n",
-		         pt->has_shadow ? "shadow" : "");
+		                       : "linear                size pg right what  frame    AD%s\n",
+		         pt->has_shadow ? " shadow" : "");
 	}
 	pt_walk(pt, o->from & ~(PT_PAGE - 1u), o->to, take_page, &m);
 	close_run(&m);

@@ -19,7 +19,7 @@
 struct space_leaf {
 	uint32_t linear, gfn;
 	uint8_t rights;                 /* UM_WRITE, UM_USER */
-	bool tracked, global, prefetched, direct, window;
+	bool tracked, global, prefetched, window;
 };
 
 struct space {

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli/pt.c - umbra pt: the page-table microscope on a dump, or raw memory.
+ *
+ *   1. A file
+ *   2. The verb
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "scope/dump.h"
+#include "scope/pt.h"
+
+static int refuse(int status, const char *why)
+{
+	fprintf(stderr, "umbra: %s\n", why);
+	return status;
+}
+
+static int print(const struct text *out)
+{
+	size_t size = out->size;
+	if (fwrite(text_string(out), 1, size, stdout) == size && fflush(stdout) == 0)
+		return STATUS_OK;
+	return refuse(STATUS_HOST, strerror(errno));
+}
+
+/* ---- 1. A file ------------------------------------------------------------------------------ */
+
+/* What the file does not say, the options must: where the tables are, and that there are any. */
+static bool complete(const struct dump *d, struct space *space, struct pt_options *o, char *why, size_t bytes)
+{
+	if (dump_kind(d) == DUMP_UMBRA || dump_kind(d) == DUMP_QEMU)
+		return true;
+	if (!o->has_cr3 && o->view != PT_HELP) {
+		snprintf(why, bytes, dump_kind(d) == DUMP_RAW ? "not a dump, but it can be raw memory: then --cr3 is needed"
+		                                              : "a core without control registers: --cr3 is needed");
+		return false;
+	}
+	/* As most systems have them: PE, WP, PG; PSE, PGE. */
+	space->cr0 = 0x80010001;
+	space->cr4 = 0x90;
+	return true;
+}
+
+/* --base is the file's, not the view's: taken out of the words. */
+static bool take_base(struct dump *d, unsigned *count, const char **word, char *why, size_t bytes)
+{
+	unsigned kept = 0;
+	for (unsigned k = 0; k < *count; k++) {
+		char *end;
+		if (strcmp(word[k], "--base") != 0 && strcmp(word[k], "-base") != 0) {
+			word[kept++] = word[k];
+			continue;
+		}
+		unsigned long long base = ++k < *count ? strtoull(word[k], &end, 16) : 0;
+		if (k >= *count || end == word[k] || *end || base > UINT32_MAX) {
+			snprintf(why, bytes, "--base: a guest-physical address in hexadecimal digits is needed");
+			return false;
+		}
+		if (dump_kind(d) != DUMP_RAW) {
+			snprintf(why, bytes, "--base is for raw memory: this file says where its memory is");
+			return false;
+		}
+		dump_set_base(d, base);
+	}
+	*count = kept;
+	return true;
+}
+
+static int show_file(const char *path, unsigned count, const char **word)
+{
+	char why[512];
+	struct pt_options o;
+	struct space space;
+	struct text out = { 0 };
+	struct dump *d = dump_open(path, why, sizeof why);
+	int status;
+	if (!d)
+		return refuse(STATUS_START, why);
+	bool good = take_base(d, &count, word, why, sizeof why);
+	dump_space(d, &space);
+	if (!good || !pt_parse(&space, count, word, &o, why, sizeof why))
+		status = refuse(STATUS_USAGE, why);
+	else if (!complete(d, &space, &o, why, sizeof why) || !pt_view(&space, &o, &out, why, sizeof why))
+		status = refuse(STATUS_START, why);
+	else
+		status = print(&out);
+	text_free(&out);
+	dump_close(d);
+	return status;
+}
+
+/* ---- 2. The verb ---------------------------------------------------------------------------- */
+
+void print_pt_help(FILE *to)
+{
+	struct text out = { 0 };
+	fprintf(to, "usage: umbra pt WHAT [OPTIONS]\n\n"
+	            "WHAT is a dump (the monitor's dump-guest-memory, or QEMU's), or a file of raw memory together with --cr3.\n\n");
+	pt_help(&out);
+	fputs(text_string(&out), to);
+	fprintf(to, "  %-15s %s\n", "--base ADDR", "where raw memory begins in the guest's");
+	text_free(&out);
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	for (int k = 1; k < argc; k++)
+		if (strcmp(argv[k], "--help") == 0 || strcmp(argv[k], "-help") == 0 || strcmp(argv[k], "-h") == 0)
+			return true;
+	return false;
+}
+
+int pt_verb(int argc, char **argv)
+{
+	if (wants_help(argc, argv)) {
+		print_pt_help(stdout);
+		return STATUS_OK;
+	}
+	if (argc < 2 || argv[1][0] == '-')
+		return refuse(STATUS_USAGE, "pt: whose page tables?  A dump, or raw memory; try `umbra help pt`");
+	return show_file(argv[1], (unsigned)argc - 2, (const char **)(argv + 2));
+}
