@@ -277,13 +277,15 @@ static void end_recording(struct run *r, struct vm *vm)
 		        r->o.record_path, strerror(failed), operations);
 }
 
-/* What was found at places that were reported already. */
-static void end_checks(const struct check *check)
+/* What only the end decides; and what was found at places that were reported already. */
+static void end_checks(struct check *check, int *status)
 {
 	uint64_t met = 0;
 	unsigned places;
 	if (!check)
 		return;
+	if (check_end(check))
+		*status = STATUS_REPORTED;
 	places = check_reports(check, &met);
 	if (met)
 		fprintf(stderr, "umbra: -check: %u place%s reported, met %" PRIu64 " time%s\n", places, places == 1 ? "" : "s",
@@ -347,7 +349,7 @@ static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT && end != VM_DIFFERS)
 		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
 	end_recording(r, vm);
-	end_checks(r->escape.scope->check);
+	end_checks(r->escape.scope->check, &status);
 	end_trace(r->escape.scope);
 	print_stats(vm, r->o.stats, stderr);
 	if (r->o.hypercalls)

@@ -31,6 +31,9 @@ static const struct {
 	{ "freed", CHECK_FREED, "a table that is linked is filled with what cannot be entries" },
 	{ "user", CHECK_USER, "user code tries a page of the kernel's" },
 	{ "stack", CHECK_STACK, "the page of the running stack is unmapped or made read-only" },
+	{ "half", CHECK_HALF, "a kernel entry that another directory has and this one lacks" },
+	{ "slot", CHECK_SLOT, "tables looked for in a slot that is not the recursive one" },
+	{ "wp", CHECK_WP, "ring 0 writes to a read-only page while CR0.WP is clear" },
 	{ "fatal", CHECK_FATAL, "the run ends with the first report, status 20" },
 	{ "json", CHECK_JSON, "reports are JSON, one object a line" },
 };
@@ -114,15 +117,18 @@ void check_event(struct check *k, const struct um_event *event)
 	if (event->kind == UM_EV_TRACKED)
 		writers_hear(k, event);
 	else if (event->kind == UM_EV_SWITCH || event->kind == UM_EV_MODE)
-		judge_root(k);
+		judge_root(k), tables_root(k);
 }
 
-#define OTHERS (CHECK_ALL & ~(unsigned)(CHECK_TLB | CHECK_FREED | CHECK_STACK))
+#define TABLES (CHECK_HALF | CHECK_SLOT | CHECK_WP)
+#define OTHERS (CHECK_ALL & ~(unsigned)(CHECK_TLB | CHECK_FREED | CHECK_STACK | TABLES))
 
 bool check_access(struct check *k, const struct cpu_access *access)
 {
 	bool near_end = (access->linear & 0xFFFu) > 0x1000u - 4u * WRITE_WORDS;
 	if (checks(k, OTHERS) && !judge_access(k, access))
+		return false;
+	if (checks(k, TABLES) && !tables_access(k, access))
 		return false;
 	if (checks(k, CHECK_TLB) && !k->target.paravirtual && !tlb_access(k, access))
 		return false;
@@ -179,6 +185,12 @@ struct check *check_new(struct vm *vm, const struct check_config *config)
 	}
 	k->vm = vm;
 	return k;
+}
+
+bool check_end(struct check *k)
+{
+	tables_end(k);
+	return checks(k, CHECK_FATAL) && k->reports.count;
 }
 
 void check_free(struct check *k)

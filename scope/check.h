@@ -38,10 +38,13 @@ enum check_bit {
 	CHECK_FREED = 1u << 5,  /* what is no table any more is still linked as one */
 	CHECK_USER = 1u << 6,   /* user code tried a page of the kernel's */
 	CHECK_STACK = 1u << 7,  /* the running stack is unmapped or made read-only */
-	CHECK_ALL = (1u << 8) - 1,
+	CHECK_HALF = 1u << 8,   /* a kernel entry that another directory has and this one lacks */
+	CHECK_SLOT = 1u << 9,   /* tables looked for in a slot that is not the recursive one */
+	CHECK_WP = 1u << 10,    /* ring 0 writes to a read-only page while CR0.WP is clear */
+	CHECK_ALL = (1u << 11) - 1,
 	/* How: */
-	CHECK_FATAL = 1u << 8,  /* the run ends with the first report */
-	CHECK_JSON = 1u << 9,   /* reports are JSON, one object a line */
+	CHECK_FATAL = 1u << 16, /* the run ends with the first report */
+	CHECK_JSON = 1u << 17,  /* reports are JSON, one object a line */
 };
 
 /* The union of a list of words with commas between.  false: *bad is where the first unknown word begins. */
@@ -73,6 +76,8 @@ struct check_config {
 /* From now on.  NULL: no memory, or the vm has too many observers. */
 struct check *check_new(struct vm *vm, const struct check_config *config);
 void check_free(struct check *check); /* NULL: nothing */
+/* The guest has ended: what was waited for, in its favour, is reported.  true: with CHECK_FATAL, and there is any report. */
+bool check_end(struct check *check);
 
 /* Without a vm: the caller passes on what the parts tell, check_access() as cpu_observer.translated. */
 struct check *check_attach(const struct check_target *target, const struct check_config *config);

@@ -38,7 +38,8 @@ static bool check_fault(struct check *k, const struct cpu_access *a)
 	if (!(a->access & UM_USER) || !(a->map->error & UM_PRESENT) || !checks(k, CHECK_USER))
 		return true;
 	space_walk(&k->space, a->linear, &now);
-	return !now.present || now.user || complain(k, a, FOUND_USER, &now, 0);
+	bool split = !now.large && now.pte & PTE_US && !(now.pde & PTE_US);
+	return !now.present || now.user || complain(k, a, split ? FOUND_SPLIT : FOUND_USER, &now, 0);
 }
 
 /* ---- 2. Tables ------------------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
  *   check_writers.c    who wrote which table entry
  *   check_entries.c    rsvd, alias, freed, stack: what is written into tables
  *   check_accesses.c   rsvd, beyond, alias, wx, user: what is done with mappings
+ *   check_tables.c     half, slot, wp: entries, directories and control bits that do not go together
  *   check_report.c     findings: each place once, a bounded number
  *   check_text.c       ... as text and as JSON
  */
@@ -117,7 +118,9 @@ enum finding_kind {
 	FOUND_PS,        /* PS set while CR4.PSE is clear */
 	FOUND_CR3,       /* CR3 does not point to the start of a page */
 	FOUND_BEYOND, FOUND_ALIAS, FOUND_RECURSIVE, FOUND_TABLE_WRITE, FOUND_WX, FOUND_FREED, FOUND_USER,
+	FOUND_SPLIT,     /* user: as FOUND_USER, but the page table's entry alone would let it */
 	FOUND_STACK_GONE, FOUND_STACK_READ_ONLY,
+	FOUND_HALF, FOUND_SLOT, FOUND_WP,
 	FINDINGS,
 };
 
@@ -157,6 +160,26 @@ void report(struct check *k, const struct finding *finding);
 /* The place that is running; false: not exactly known. */
 bool locate(struct check *k, struct finding *finding);
 
+/* ---- check_tables.c ------------------------------------------------------------------------- */
+
+/* A guest with more processes has those forgotten that ran longest ago; one that loads CR3 with anything fills no more. */
+#define DIRECTORIES_MAX 64u
+/* Missing entries that wait for their kernel: more at once are not looked into. */
+#define MISSING_MAX 8u
+/* Instructions that a kernel has to add one. */
+#define HALF_PATIENCE 100000u
+struct tables {
+	uint32_t directory[DIRECTORIES_MAX]; /* that CR3 pointed to, the latest first */
+	unsigned directories, missings;
+	struct finding missing[MISSING_MAX];
+};
+bool tables_access(struct check *k, const struct cpu_access *access);
+/* CR3 was loaded, or the mode changed. */
+void tables_root(struct check *k);
+void tables_end(struct check *k);
+/* The address that is in recursive slot `slot` what `linear` is in its own. */
+uint32_t through_slot(uint32_t linear, uint32_t slot);
+
 /* ---- check_text.c --------------------------------------------------------------------------- */
 
 unsigned finding_check(enum finding_kind kind); /* enum check_bit */
@@ -178,6 +201,7 @@ struct check {
 	struct model model;
 	struct writers writers;
 	struct reports reports;
+	struct tables tables;
 	struct {
 		bool seen;       /* the running access is a device's, or nobody's */
 		uint32_t linear;

@@ -7,6 +7,8 @@
  */
 #include "scope/check_internal.h"
 
+#include "vmm/vmm.h"
+
 bool locate(struct check *k, struct finding *f)
 {
 	struct written here = { 0 };
@@ -36,6 +38,8 @@ static void say(struct check *k, const struct finding *f)
 	struct text out = { 0 };
 	if (!k->to)
 		return;
+	if (k->vm)
+		vm_console_flush(k->vm); /* what the guest said before comes before */
 	if (checks(k, CHECK_JSON))
 		finding_json(k, f, &out);
 	else

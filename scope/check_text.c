@@ -51,6 +51,14 @@ static const struct {
 		"A processor may walk it any time, and hold what it finds." },
 	[FOUND_USER] = { CHECK_USER, "user", "user", "user code tried a page that is the kernel's",
 		"It faults." },
+	[FOUND_SPLIT] = { CHECK_USER, "split", "user", "user code is refused by the directory entry alone",
+		"It faults: U/S has to be set on both levels." },
+	[FOUND_HALF] = { CHECK_HALF, "half", "half", "a kernel entry is missing that another directory has",
+		"It faults, although the page is mapped in other address spaces." },
+	[FOUND_SLOT] = { CHECK_SLOT, "slot", "slot", "tables are looked for in a slot that is not the recursive one",
+		"It faults: the slot is empty." },
+	[FOUND_WP] = { CHECK_WP, "wp", "wp", "ring 0 writes to a read-only page while CR0.WP is clear",
+		"The write passes. With CR0.WP set it is a page fault." },
 	[FOUND_STACK_GONE] = { CHECK_STACK, "unmapped", "stack", "the page of the running stack is unmapped",
 		"The next push faults as soon as the translation is gone, and so does the fault's own: a double fault." },
 	[FOUND_STACK_READ_ONLY] = { CHECK_STACK, "read-only", "stack", "the page of the running stack is made read-only",
@@ -187,6 +195,13 @@ static void add_outcome(const struct finding *f, struct text *out)
 		break;
 	case FOUND_RECURSIVE:
 		text_add(out, "           The slot: %" PRIu32 ", addresses from %08" PRIx32 ".\n", f->value, f->value << 22);
+		break;
+	case FOUND_HALF:
+		text_add(out, "           The directory at physical %08" PRIx32 " has entry %" PRIu32 ".\n", f->value, f->linear >> 22);
+		break;
+	case FOUND_SLOT:
+		text_add(out, "           Slot %" PRIu32 " leads to the directory itself: the same word is at %08" PRIx32 " there.\n",
+		         f->value, through_slot(f->linear, f->value));
 		break;
 	case FOUND_STACK_GONE: case FOUND_STACK_READ_ONLY:
 		text_add(out, "           ESP is %08" PRIx32 ".\n", f->value);

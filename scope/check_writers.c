@@ -101,11 +101,17 @@ void writers_see(struct check *k, struct written *now)
 /* Checks of what is written want to name the instruction even where the old entry was empty. */
 #define ALWAYS_EXACT (CHECK_RSVD | CHECK_ALIAS | CHECK_FREED)
 
+/* A page that appears says nothing of flushes; a directory entry that does may be missed in another directory. */
+static bool is_kept(const struct check *k, uint32_t gpa, bool was_present)
+{
+	return was_present || (checks(k, CHECK_HALF) && (gpa & PTE_FRAME) == k->space.cr3);
+}
+
 bool writers_expect(struct check *k, const struct cpu_access *access)
 {
 	struct coming c = { .gpa = (uint32_t)access->map->gpa & ~3u };
 	k->target.read(k->target.user, c.gpa, c.old, sizeof c.old);
-	c.waits = access->exact || access->result == UM_OK || !(c.old[0] & PTE_P || checks(k, ALWAYS_EXACT));
+	c.waits = access->exact || access->result == UM_OK || !(is_kept(k, c.gpa, c.old[0] & PTE_P) || checks(k, ALWAYS_EXACT));
 	if (!c.waits)
 		return false;
 	k->writers.coming[k->writers.next_coming++ % 2] = c;
@@ -122,10 +128,10 @@ static void processor_wrote(struct check *k, const struct coming *coming, uint32
 		w.new = table_word(k, w.gpa);
 		if (w.known && w.old == w.new)
 			continue;
-		bool was_present = !w.known || w.old & PTE_P;
-		if (!w.at && (was_present || checks(k, ALWAYS_EXACT)))
+		bool kept = is_kept(k, w.gpa, !w.known || w.old & PTE_P);
+		if (!w.at && (kept || checks(k, ALWAYS_EXACT)))
 			writers_see(k, &w);
-		if (was_present)
+		if (kept)
 			keep(&k->writers, &w);
 		entry_written(k, &w);
 	}
