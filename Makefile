@@ -33,7 +33,7 @@ CORE_FLAGS := -ffreestanding -fno-stack-protector
 HOST_FLAGS := -D_GNU_SOURCE
 # The processor's handlers leave by jumps: nothing may need a frame of its own there.
 CPU_FLAGS  := -fno-stack-protector -foptimize-sibling-calls -fomit-frame-pointer -fcf-protection=none
-LIBS       := -lZydis -lz -llzma -lzstd -llz4 -ljansson -lpthread
+LIBS       := -lZydis -lz -llzma -lzstd -llz4 -ljansson -lelf -lpthread
 
 # ---- 2. What there is ----------------------------------------------------------------------------
 

@@ -6,9 +6,11 @@
  *   run.c         umbra run
  *   check.c       ... with -engine check
  *   options.c     its options: one table for parsing and for --help
+ *   options_*.c   ... those of devices, those of the microscope
  *   terminal.c    raw mode, and back on every way out; signals
  *   escape.c      Ctrl-A: leaving, the monitor, help
  *   replay.c      umbra replay
+ *   monitor.c     umbra monitor
  *   trace.c       umbra trace
  *   pt.c          umbra pt
  */
@@ -21,8 +23,6 @@
 #include "scope/trace.h"
 #include "vmm/vmm.h"
 
-#define UMBRA_VERSION "0.1"
-
 /* ---- Exit statuses: even ones are umbra's, odd ones the guest's (isa-debug-exit) ------------- */
 
 enum {
@@ -30,6 +30,7 @@ enum {
 	STATUS_USAGE = 2,     /* the command line */
 	STATUS_START = 4,     /* the image, or what the host refused before the guest ran */
 	STATUS_SHUTDOWN = 6,  /* triple fault */
+	STATUS_REFUSED = 6,   /* umbra monitor: the command failed */
 	STATUS_STUCK = 8,     /* halted or looping for ever with interrupts off */
 	STATUS_HOST = 10,     /* the host's resources ended while the guest ran */
 	STATUS_HANGUP = 12,   /* the console went away */
@@ -79,6 +80,7 @@ struct run_options {
 	uint32_t um_options, cpu_options, vm_options, direct_options;
 	uint32_t worlds, mappings; /* the direct engine's */
 	bool no_confine;           /* ... may make system calls */
+	struct scope_config scope;
 	unsigned checks;           /* -check: enum check_bit; 0: none */
 	bool check;                /* both engines, compared */
 	uint64_t check_every, check_from;
@@ -105,6 +107,14 @@ bool set_hda(struct parse *p, const char *value);
 bool set_snapshot(struct parse *p, const char *value);
 bool set_nic(struct parse *p, const char *value);
 bool set_hypercalls(struct parse *p, const char *value);
+
+/* ---- options_scope.c ------------------------------------------------------------------------ */
+
+bool set_monitor(struct parse *p, const char *value);
+bool set_qmp(struct parse *p, const char *value);
+bool add_symbols(struct parse *p, const char *value);
+/* Can somebody steer the guest from outside the terminal? */
+bool has_remote(const struct run_options *o);
 
 /* ---- run.c ---------------------------------------------------------------------------------- */
 
@@ -159,6 +169,10 @@ void print_trace_help(FILE *to);
 int replay_verb(int argc, char **argv);
 void print_replay_help(FILE *to);
 
+/* ---- monitor.c ------------------------------------------------------------------------------ */
+
+int monitor_verb(int argc, char **argv);
+void print_monitor_help(FILE *to);
 /* ---- pt.c ----------------------------------------------------------------------------------- */
 
 int pt_verb(int argc, char **argv);

@@ -21,6 +21,7 @@ static const struct {
 	{ "pt", pt_verb, "show page tables, the guest's and the shadow's: umbra pt WHAT [OPTIONS]", print_pt_help },
 	{ "trace", trace_verb, "look at a trace of what the shadow did: umbra trace FILE [OPTIONS]", print_trace_help },
 	{ "replay", replay_verb, "make a recorded run's shadow operations again: umbra replay FILE", print_replay_help },
+	{ "monitor", monitor_verb, "a command for a running umbra's monitor: umbra monitor SOCKET COMMAND", print_monitor_help },
 	{ "help", help_verb, "say this, or a verb's options: umbra help [VERB]", NULL },
 	{ "version", version_verb, "say the version", NULL },
 };

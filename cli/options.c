@@ -223,14 +223,6 @@ static bool set_serial(struct parse *p, const char *value)
 	return true;
 }
 
-static bool set_monitor(struct parse *p, const char *value)
-{
-	if (strcmp(value, "none") != 0 && strcmp(value, "stdio") != 0)
-		return refuse_option(p, "-monitor %.60s: none or stdio", value);
-	p->o->monitor_stdio = value[0] == 's';
-	return true;
-}
-
 static bool set_device(struct parse *p, const char *value)
 {
 	static const char name[] = "isa-debug-exit";
@@ -436,7 +428,9 @@ static const struct option {
 	{ "check-every", NULL, VALUE, set_check_every, "N[@FROM]", "check: compare memory each N instructions (50000000)" },
 	{ "m", NULL, VALUE, set_memory, "SIZE[K|M|G]", "memory, MiB unless said otherwise (256)" },
 	{ "serial", NULL, VALUE, set_serial, "WHERE", "the console: mon:stdio, stdio, null, file:PATH" },
-	{ "monitor", NULL, VALUE, set_monitor, "none|stdio", "a monitor alone on the terminal" },
+	{ "monitor", NULL, VALUE, set_monitor, "WHERE", "a monitor: stdio (alone there), unix:PATH, tcp:[HOST]:PORT" },
+	{ "qmp", NULL, VALUE, set_qmp, "WHERE", "a monitor for programs (QMP): unix:PATH, tcp:[HOST]:PORT" },
+	{ "symbols", NULL, VALUE, add_symbols, "FILE", "names of the guest's addresses: ELF, System.map; kallsyms" },
 	{ "nographic", NULL, NOTHING, set_nographic, NULL, "accepted: there is never a screen" },
 	{ "display", NULL, VALUE, set_display, "none", "accepted, as -nographic" },
 	{ "no-reboot", NULL, NOTHING, set_no_reboot, NULL, "leave when the guest resets" },
@@ -546,11 +540,11 @@ static bool check_options(struct parse *p)
 		return refuse_option(p, "-initrd and -module cannot be used together");
 	if (o->monitor_stdio && (o->serial == SERIAL_STDIO || o->serial == SERIAL_MON_STDIO))
 		return refuse_option(p, "-monitor stdio needs the console elsewhere: -serial null or file:PATH");
-	if (o->paused && o->serial != SERIAL_MON_STDIO && !o->monitor_stdio)
+	if (o->paused && o->serial != SERIAL_MON_STDIO && !o->monitor_stdio && !has_remote(o))
 		return refuse_option(p, "-S without a monitor: nothing could start the guest");
 	if (o->log_path && !o->log_mask)
 		return refuse_option(p, "-D without -d: there is nothing to log");
-	if (o->check && (o->nets || o->monitor_stdio || o->paused || o->record_path || o->traced))
+	if (o->check && (o->nets || o->monitor_stdio || has_remote(o) || o->paused || o->record_path || o->traced))
 		return refuse_option(p, "-engine check goes without %s", o->nets ? "-nic" : o->paused ? "-S" :
 		                     o->record_path ? "-record" : o->traced ? "-trace" : "a monitor");
 	if (o->check && o->checks)

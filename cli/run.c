@@ -21,7 +21,6 @@
 struct run {
 	struct run_options o;
 	struct vm_config config;
-	struct scope_config scope;
 	struct escape escape;
 	struct guest_module module[MODULES_MAX];
 	char *text[MODULES_MAX * 2]; /* what the modules' strings point at */
@@ -187,19 +186,20 @@ static bool prepare_trace(struct run *r, struct guest_error *error)
 		return true;
 	if (is_input(r, r->o.trace.path))
 		return complain(error, r->o.trace.path, "the trace would overwrite what the guest needs");
-	r->scope.trace = &r->o.trace;
+	r->o.scope.trace = &r->o.trace;
 	return true;
 }
 
 static bool prepare(struct run *r, struct guest_error *error)
 {
 	const struct run_options *o = &r->o;
+	r->o.scope.image = o->kernel;
 	r->config.ram_bytes = o->ram_bytes;
 	r->config.um_options = o->um_options & ~(o->checks ? (uint32_t)CHECK_WITHOUT : 0u);
 	r->config.cpu_options = o->cpu_options;
 	r->config.vm_options = o->vm_options;
-	r->scope.checks = o->checks;
-	r->scope.reports = stderr;
+	r->o.scope.checks = o->checks;
+	r->o.scope.reports = stderr;
 	r->config.engine = o->check ? VM_ENGINE_DIRECT : o->checks ? VM_ENGINE_PORTABLE : o->engine;
 	r->config.counted_time = o->check;
 	r->config.direct_options = o->direct_options;
@@ -345,6 +345,7 @@ static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 		open_monitor(&r->escape);
 	enum vm_end end = judge ? run_check(vm, judge, &r->o) : vm_run(vm);
 	close_terminal();
+	scope_end(r->escape.scope, end);
 	int status = status_of(vm, end);
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT && end != VM_DIFFERS)
 		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
@@ -381,7 +382,7 @@ int run_verb(int argc, char **argv)
 	}
 	catch_crashes();
 	struct vm *vm = prepare(r, &error) ? vm_new(&r->config, &error) : NULL, *judge = NULL;
-	struct scope *scope = vm ? scope_open(vm, &r->scope, error.text, sizeof error.text) : NULL;
+	struct scope *scope = vm ? scope_open(vm, &r->o.scope, error.text, sizeof error.text) : NULL;
 	if (scope && r->o.check)
 		judge = new_judge(&r->config, &error);
 	r->escape.scope = scope;

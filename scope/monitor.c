@@ -21,18 +21,28 @@ static monitor_function command_help, command_info;
 
 static const struct monitor_command commands[] = {
 	{ "help", " [COMMAND]", "this list, or one command of it", command_help, NULL },
-	{ "info", " NAME", "show something of the guest or the shadow; help info lists what", command_info, NULL },
-	{ "x", "/COUNT FORMAT SIZE ADDRESS", "memory by linear address: x/8xw $esp, x/5i $eip", command_x, NULL },
+	{ "info", " NAME", "show something of the guest or the shadow: help info lists what", command_info, NULL },
+	{ "x", "/COUNT FORMAT SIZE ADDRESS", "memory by linear address: x/8xw $esp, x/5i do_exit", command_x, NULL },
 	{ "xp", "/COUNT FORMAT SIZE ADDRESS", "guest-physical memory; formats x d u c i, sizes b h w", command_xp, NULL },
+	{ "print", "/FORMAT VALUE", "a value: numbers, $REGISTER, symbols, + and -; formats x d u o c", command_print, NULL },
+	{ "gva2gpa", " ADDRESS", "where a linear address leads by the guest's tables", command_gva2gpa, NULL },
+	{ "memsave", " ADDRESS SIZE FILE", "memory by linear address into a file", command_memsave, NULL },
+	{ "pmemsave", " ADDRESS SIZE FILE", "guest-physical memory into a file", command_pmemsave, NULL },
+	{ "symbols", " [kallsyms|load FILE|write FILE]", "names: how many; a Linux guest's own; a file's; into an ELF file",
+	  command_symbols, NULL },
 	{ "pt", " [OPTIONS]", "page tables, the guest's and the shadow's: as umbra pt, whose options it takes", command_pt,
 	  command_pt_json },
 	{ "check", "", "what -check has found so far", command_check, command_check_json },
 	{ "dump-guest-memory", " FILE", "memory, registers and the shadow's entries into an ELF core; umbra pt reads it",
 	  command_dump, NULL },
+	{ "trace", " start|stop|clear|status|show|write ...", "shadow events: trace start [events=LIST] [cr3=ADDR] [from=ADDR to=ADDR] [size=N], trace show [N], trace write FILE [jsonl|chrome]", trace_command, NULL },
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
 	{ "cont", "", "go on", command_cont, NULL },
 	{ "engine", " [direct|portable]", "which engine runs the guest; another one", command_engine, NULL },
-	{ "trace", " start|stop|clear|status|show|write ...", "shadow events: trace start [events=LIST] [cr3=ADDR] [from=ADDR to=ADDR] [size=N], trace show [N], trace write FILE [jsonl|chrome]", trace_command, NULL },
+	{ "system_reset", "", "the reset button", command_reset, NULL },
+	{ "system_powerdown", "", "the power button, which this machine has not", command_powerdown, NULL },
+	{ "nmi", "", "a non-maskable interrupt", command_nmi, NULL },
+	{ "log", " [LIST]", "what is logged: none, int, in_asm, shadow, unimp with commas between", command_log, NULL },
 	{ "quit", "", "end the run", command_quit, NULL },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -41,7 +51,16 @@ static const struct monitor_command commands[] = {
 static const struct {
 	const char *name, *stands_for;
 } aliases[] = {
-	{ "?", "help" }, { "c", "cont" }, { "q", "quit" }, { "s", "stop" },
+	{ "?", "help" }, { "c", "cont" }, { "p", "print" }, { "q", "quit" }, { "s", "stop" },
+};
+
+/* What people used to QEMU look for, and why it is not there. */
+static const struct {
+	const char *name, *why;
+} absent[] = {
+	{ "sendkey", "there is no keyboard: type on the serial console" },
+	{ "screendump", "there is no screen, only the serial console" },
+	{ "gpa2hva", "host addresses are nobody's business: xp shows guest-physical memory" },
 };
 
 /* ---- 2. For commands ------------------------------------------------------------------------ */
@@ -172,6 +191,16 @@ static bool copy_line(struct scope *scope, const char *line, char copy[MONITOR_L
 	return true;
 }
 
+static void refuse_unknown(struct scope *scope, const char *name, struct text *out)
+{
+	for (size_t k = 0; k < sizeof absent / sizeof absent[0]; k++)
+		if (strcmp(name, absent[k].name) == 0) {
+			monitor_refuse(scope, out, "%s: %s", name, absent[k].why);
+			return;
+		}
+	monitor_refuse(scope, out, "unknown command '%.40s'; help lists them", name);
+}
+
 bool monitor_run(struct scope *scope, const char *line, struct text *out)
 {
 	char copy[MONITOR_LINE], *suffix, *rest;
@@ -183,7 +212,7 @@ bool monitor_run(struct scope *scope, const char *line, struct text *out)
 	if (c)
 		c->run(scope, suffix, rest, out);
 	else
-		monitor_refuse(scope, out, "unknown command '%.40s'; help lists them", copy + strspn(copy, " "));
+		refuse_unknown(scope, copy + strspn(copy, " "), out);
 	if (out->cut) {
 		static const char cut[] = "\n(cut: the answer is longer than fits)\n";
 		size_t room = out->size < sizeof cut ? 0 : out->size - sizeof cut;

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * scope/monitor_control.c - the monitor's commands that stop the guest, let it go on, or change how it runs.
+ *
+ *   1. Running     stop, cont, quit
+ *   2. Buttons     reset, power, NMI
+ *   3. The rest    engine, log
  */
 #include <string.h>
 
 #include "scope/commands.h"
+
+/* ---- 1. Running ------------------------------------------------------------------------------ */
 
 void command_stop(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
@@ -17,6 +23,37 @@ void command_cont(struct scope *scope, char *suffix, char *rest, struct text *ou
 	(void)suffix, (void)rest, (void)out;
 	vm_pause(scope->vm, false);
 }
+
+void command_quit(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	(void)suffix, (void)rest, (void)out;
+	scope->leave = true;
+	vm_kick(scope->vm);
+}
+
+/* ---- 2. Buttons ----------------------------------------------------------------------------- */
+
+void command_reset(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	(void)suffix, (void)rest, (void)out;
+	scope->reset_asked = true;
+	vm_reset(scope->vm);
+}
+
+void command_powerdown(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	(void)suffix, (void)rest;
+	monitor_refuse(scope, out, "this machine has no power button: shut the guest down from inside, or quit");
+}
+
+void command_nmi(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	(void)suffix, (void)rest;
+	if (!vm_nmi(scope->vm))
+		monitor_refuse(scope, out, "this machine has no NMI: its host has the vector for itself");
+}
+
+/* ---- 3. The rest ---------------------------------------------------------------------------- */
 
 void command_engine(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
@@ -34,9 +71,38 @@ void command_engine(struct scope *scope, char *suffix, char *rest, struct text *
 	         vm_get_engine(scope->vm) == VM_ENGINE_DIRECT ? "direct" : "portable");
 }
 
-void command_quit(struct scope *scope, char *suffix, char *rest, struct text *out)
+/* The names are those of -d. */
+void command_log(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
-	(void)suffix, (void)rest, (void)out;
-	scope->leave = true;
-	vm_kick(scope->vm);
+	static const struct {
+		const char *name;
+		unsigned bits;
+	} items[] = {
+		{ "none", 0 }, { "int", VM_LOG_INT }, { "in_asm", VM_LOG_IN_ASM }, { "shadow", VM_LOG_SHADOW },
+		{ "unimp", VM_LOG_UNIMP },
+	};
+	enum { ITEMS = sizeof items / sizeof items[0] };
+	unsigned mask = 0;
+	(void)suffix;
+	for (const char *at = rest; *rest; at++) {
+		size_t length = strcspn(at, ","), k = 0;
+		while (k < ITEMS && (strlen(items[k].name) != length || strncmp(items[k].name, at, length) != 0))
+			k++;
+		if (k == ITEMS) {
+			monitor_refuse(scope, out, "log LIST: none, or int, in_asm, shadow, unimp with commas between");
+			return;
+		}
+		mask |= items[k].bits;
+		at += length;
+		if (!*at)
+			break;
+	}
+	if (*rest)
+		vm_set_log(scope->vm, mask);
+	mask = vm_log_mask(scope->vm);
+	text_add(out, "logged:");
+	for (size_t k = 0; k < ITEMS; k++)
+		if (mask ? mask & items[k].bits : k == 0)
+			text_add(out, " %s", items[k].name);
+	text_add(out, "\n");
 }

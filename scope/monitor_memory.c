@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scope/monitor_memory.c - the monitor's x and xp: memory by linear and by guest-physical address.
+ * scope/monitor_memory.c - the monitor's commands for memory, by linear and by guest-physical address.
  *
  *   1. x/FORMAT    items and instructions
+ *   2. print       a value
+ *   3. Saving      memory into a file
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <Zydis/Zydis.h>
 
@@ -13,7 +19,8 @@
 
 /* ---- 1. x/FORMAT ---------------------------------------------------------------------------- */
 
-#define DUMP_MAX 4096u /* items in one command */
+#define DUMP_MAX 65536u /* items in one command: how long it may keep the guest waiting */
+#define SYMBOL_TEXT 600u
 
 struct dump {
 	struct scope *scope;
@@ -58,19 +65,22 @@ static void dump_code(const struct dump *d)
 	uint32_t at = d->address;
 	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT);
-	for (unsigned k = 0; k < d->count; k++) {
+	for (unsigned k = 0; k < d->count && !d->out->cut; k++) {
 		uint8_t bytes[15];
-		char text[128];
+		char text[128], name[SYMBOL_TEXT];
 		ZydisDecodedInstruction insn;
 		ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 		size_t have = dump_read(d, at, bytes, sizeof bytes);
 		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, have, &insn, operands))) {
 			text_add(d->out, "%08x: %s\n", at, have ? "(bad)" : "no memory there");
-			return;
+			return; /* where the next one begins nobody knows */
 		}
 		ZydisFormatterFormatInstruction(&formatter, &insn, operands, insn.operand_count_visible,
 		                                text, sizeof text, at, NULL);
-		text_add(d->out, "%08x: %s\n", at, text);
+		if (!d->physical && *symbols_name(d->scope->symbols, at, name, sizeof name))
+			text_add(d->out, "%08x <%s>: %s\n", at, name, text);
+		else
+			text_add(d->out, "%08x: %s\n", at, text);
 		at += insn.length;
 	}
 }
@@ -131,4 +141,110 @@ void command_x(struct scope *scope, char *suffix, char *rest, struct text *out)
 void command_xp(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
 	dump(scope, suffix, rest, true, out);
+}
+
+/* ---- 2. print ------------------------------------------------------------------------------- */
+
+void command_print(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	uint32_t value;
+	char name[SYMBOL_TEXT];
+	if (!*rest || (*suffix && (!suffix[1] || suffix[2] || !strchr("xduoc", suffix[1])))) {
+		monitor_refuse(scope, out, "print[/x|d|u|o|c] VALUE, such as print $esp+8 or print/d 0xff");
+		return;
+	}
+	if (!monitor_value(scope, rest, &value, out))
+		return;
+	switch (suffix[0] ? suffix[1] : 0) {
+	case 'd': text_add(out, "%" PRId32 "\n", (int32_t)value); break;
+	case 'u': text_add(out, "%" PRIu32 "\n", value); break;
+	case 'o': text_add(out, "0%" PRIo32 "\n", value); break;
+	case 'c': text_add(out, "'%c'\n", value >= ' ' && value < 0x7F ? (char)value : '.'); break;
+	case 'x': text_add(out, "0x%" PRIx32 "\n", value); break;
+	default:
+		symbols_name(scope->symbols, value, name, sizeof name);
+		text_add(out, "0x%" PRIx32 "%s%s%s\n", value, *name ? " <" : "", name, *name ? ">" : "");
+	}
+}
+
+/* ---- 3. Saving ------------------------------------------------------------------------------ */
+
+static bool write_all(int fd, const uint8_t *bytes, size_t count)
+{
+	while (count) {
+		ssize_t went = write(fd, bytes, count);
+		if (went < 0 && errno == EINTR)
+			continue;
+		if (went <= 0)
+			return false;
+		bytes += went;
+		count -= (size_t)went;
+	}
+	return true;
+}
+
+/* Is all of it there?  Looked at first, so that a file is not overwritten for nothing. */
+static bool is_there(struct scope *scope, bool physical, uint64_t address, uint64_t size, struct text *out)
+{
+	uint64_t end = physical ? vm_ram_bytes(scope->vm) : 1ull << 32, at = address;
+	uint8_t byte;
+	if (address < end && size <= end - address) {
+		while (!physical && at < address + size && cpu_peek(vm_cpu(scope->vm), (uint32_t)at, &byte, 1))
+			at = (at | 0xFFF) + 1;
+		if (physical || at >= address + size)
+			return true;
+	} else if (at < end) {
+		at = end;
+	}
+	monitor_refuse(scope, out, "there is no memory at 0x%" PRIx64, at);
+	return false;
+}
+
+bool save_memory(struct scope *scope, bool physical, uint64_t address, uint64_t size, const char *path, struct text *out)
+{
+	uint8_t page[4096];
+	if (!is_there(scope, physical, address, size, out))
+		return false;
+	/* A pipe that nobody reads shall not stop the vm. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+	bool fine = fd >= 0;
+	while (fine && size) {
+		size_t some = size < sizeof page ? (size_t)size : sizeof page;
+		size_t got = physical ? vm_read_physical(scope->vm, address, page, some)
+		                      : cpu_peek(vm_cpu(scope->vm), (uint32_t)address, page, some);
+		memset(page + got, 0, some - got);
+		fine = write_all(fd, page, some);
+		address += some;
+		size -= some;
+	}
+	int error = errno;
+	if (fd >= 0 && close(fd) != 0 && fine) {
+		error = errno;
+		fine = false;
+	}
+	if (!fine)
+		monitor_refuse(scope, out, "%.200s: %s", path, strerror(error));
+	return fine;
+}
+
+static void save(struct scope *scope, bool physical, char *rest, struct text *out)
+{
+	uint32_t address, size;
+	char *where = monitor_word(&rest), *many = monitor_word(&rest);
+	if (!*rest)
+		monitor_refuse(scope, out, "%s ADDRESS SIZE FILE", physical ? "pmemsave" : "memsave");
+	else if (monitor_value(scope, where, &address, out) && monitor_value(scope, many, &size, out))
+		save_memory(scope, physical, address, size, rest, out);
+}
+
+void command_memsave(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	(void)suffix;
+	save(scope, false, rest, out);
+}
+
+void command_pmemsave(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	(void)suffix;
+	save(scope, true, rest, out);
 }

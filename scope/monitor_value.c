@@ -66,7 +66,7 @@ static bool term_value(struct scope *scope, const char *term, uint32_t *value, s
 		monitor_refuse(scope, out, "'%.40s' is no 32-bit number", term);
 		return false;
 	}
-	if (scope_symbol(scope, term, value))
+	if (symbols_find(scope->symbols, term, value))
 		return true;
 	monitor_refuse(scope, out, "there is no symbol '%.200s'%s", term,
 	               symbols_count(scope->symbols) ? "" : " (no symbols are loaded: help symbols)");

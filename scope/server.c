@@ -2,7 +2,7 @@
 /*
  * scope/server.c - listening sockets, served by the vm's own loop.
  *
- *   1. Addresses    tcp:[HOST]:PORT, unix:PATH, and what QEMU's users write behind them
+ *   1. Addresses    address.h's
  *   2. Listening    a stale socket file is replaced, somebody's is not
  *   3. Saying       a queue that is written as the other end takes it
  *   4. Serving      input is looked at before it is taken from the kernel's buffer
@@ -14,7 +14,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "scope/address.h"
 #include "vmm/vmm.h"
 
 #define LINGER_MS 300 /* for the last words, at the end of the run */
@@ -49,84 +49,12 @@ struct server {
 	struct client client[SERVER_CLIENTS_MAX];
 };
 
-__attribute__((format(printf, 3, 4))) static bool fail(char *why, size_t bytes, const char *format, ...)
-{
-	va_list list;
-	va_start(list, format);
-	vsnprintf(why, bytes, format, list);
-	va_end(list);
-	return false;
-}
-
 /* ---- 1. Addresses --------------------------------------------------------------------------- */
-
-struct address {
-	bool is_unix;
-	char text[256];          /* the path, or the host */
-	const char *host, *port; /* in text; host NULL: 127.0.0.1 */
-};
-
-/* What follows the first comma: QEMU's words for what is done anyway. */
-static bool check_suffix(const char *where, const char *suffix, char *why, size_t bytes)
-{
-	static const char *const fine[] = { "server", "server=on", "nowait", "wait=off" };
-	for (const char *at = suffix; *at; ) {
-		size_t length = strcspn(++at, ","), k = 0;
-		while (k < 4 && (strlen(fine[k]) != length || strncmp(fine[k], at, length) != 0))
-			k++;
-		if (k == 4)
-			return fail(why, bytes, "%.80s: '%.*s': only server=on and wait=off can follow", where,
-			            length < 40 ? (int)length : 40, at);
-		at += length;
-	}
-	return true;
-}
-
-static bool parse_tcp(const char *where, struct address *a, char *why, size_t bytes)
-{
-	char *colon = strrchr(a->text, ':'), *host = a->text, *end;
-	if (!colon)
-		return fail(why, bytes, "%.80s: tcp:[HOST]:PORT is wanted", where);
-	*colon = 0;
-	a->port = colon + 1;
-	unsigned long port = strtoul(a->port, &end, 10);
-	if (a->port[0] < '0' || a->port[0] > '9' || *end || port > 65535)
-		return fail(why, bytes, "%.80s: a port is a number up to 65535", where);
-	if (*host == '[' && colon > host && colon[-1] == ']') { /* an IPv6 address */
-		colon[-1] = 0;
-		host++;
-	}
-	a->host = *host ? host : NULL;
-	return true;
-}
-
-static bool parse_address(const char *where, struct address *a, char *why, size_t bytes)
-{
-	size_t length = strcspn(where, ",");
-	bool tcp = strncmp(where, "tcp:", 4) == 0;
-	*a = (struct address){ .is_unix = strncmp(where, "unix:", 5) == 0 };
-	if (!tcp && !a->is_unix)
-		return fail(why, bytes, "%.80s: tcp:[HOST]:PORT or unix:PATH is wanted", where);
-	const char *from = where + (tcp ? 4 : 5);
-	if (!check_suffix(where, where + length, why, bytes))
-		return false;
-	length -= (size_t)(from - where);
-	if (length >= sizeof a->text)
-		return fail(why, bytes, "%.80s...: this is too long", where);
-	memcpy(a->text, from, length);
-	a->text[length] = 0;
-	if (tcp)
-		return parse_tcp(where, a, why, bytes);
-	if (length == 0 || length >= sizeof ((struct sockaddr_un *)0)->sun_path)
-		return fail(why, bytes, "%.80s: a path of 1 to %zu bytes is wanted", where,
-		            sizeof ((struct sockaddr_un *)0)->sun_path - 1);
-	return true;
-}
 
 bool server_check(const char *where, char *why, size_t bytes)
 {
-	struct address address;
-	return parse_address(where, &address, why, bytes);
+	struct socket_address address;
+	return parse_socket_address(where, &address, why, bytes);
 }
 
 /* ---- 2. Listening --------------------------------------------------------------------------- */
@@ -136,18 +64,18 @@ static bool remove_stale(const struct sockaddr_un *name, char *why, size_t bytes
 {
 	struct stat status;
 	if (lstat(name->sun_path, &status) != 0)
-		return errno == ENOENT || fail(why, bytes, "%.107s: %s", name->sun_path, strerror(errno));
+		return errno == ENOENT || socket_fail(why, bytes, "%.107s: %s", name->sun_path, strerror(errno));
 	if (!S_ISSOCK(status.st_mode))
-		return fail(why, bytes, "%.107s: there is a file, and it is no socket", name->sun_path);
+		return socket_fail(why, bytes, "%.107s: there is a file, and it is no socket", name->sun_path);
 	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (probe < 0)
-		return fail(why, bytes, "%s", strerror(errno));
+		return socket_fail(why, bytes, "%s", strerror(errno));
 	bool refused = connect(probe, (const struct sockaddr *)name, sizeof *name) != 0 && errno == ECONNREFUSED;
 	close(probe);
 	if (!refused)
-		return fail(why, bytes, "%.107s: somebody listens there already", name->sun_path);
+		return socket_fail(why, bytes, "%.107s: somebody listens there already", name->sun_path);
 	return unlink(name->sun_path) == 0 || errno == ENOENT ||
-	       fail(why, bytes, "%.107s: %s", name->sun_path, strerror(errno));
+	       socket_fail(why, bytes, "%.107s: %s", name->sun_path, strerror(errno));
 }
 
 static bool listen_unix(struct server *s, const char *path, char *why, size_t bytes)
@@ -160,13 +88,13 @@ static bool listen_unix(struct server *s, const char *path, char *why, size_t by
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	/* Before it has a name, so that there is no moment in which others could come in. */
 	if (s->fd < 0 || fchmod(s->fd, 0600) != 0 || bind(s->fd, (const struct sockaddr *)&name, sizeof name) != 0)
-		return fail(why, bytes, "%.107s: %s", path, strerror(errno));
+		return socket_fail(why, bytes, "%.107s: %s", path, strerror(errno));
 	memcpy(s->path, path, strlen(path) + 1);
 	if (stat(path, &status) == 0) {
 		s->device = status.st_dev;
 		s->inode = status.st_ino;
 	}
-	return listen(s->fd, (int)SERVER_CLIENTS_MAX) == 0 || fail(why, bytes, "%.107s: %s", path, strerror(errno));
+	return listen(s->fd, (int)SERVER_CLIENTS_MAX) == 0 || socket_fail(why, bytes, "%.107s: %s", path, strerror(errno));
 }
 
 static void tell_port(const struct server *s, const char *host)
@@ -179,7 +107,7 @@ static void tell_port(const struct server *s, const char *host)
 		fprintf(stderr, "umbra: %s: tcp:%s:%s\n", s->ops.name, host, port);
 }
 
-static bool listen_tcp(struct server *s, const struct address *a, char *why, size_t bytes)
+static bool listen_tcp(struct server *s, const struct socket_address *a, char *why, size_t bytes)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
 	const char *host = a->host ? a->host : "127.0.0.1";
@@ -187,7 +115,7 @@ static bool listen_tcp(struct server *s, const struct address *a, char *why, siz
 	struct addrinfo *list;
 	int failed = getaddrinfo(host, a->port, &hints, &list);
 	if (failed)
-		return fail(why, bytes, "tcp:%.80s:%s: %s", host, a->port, gai_strerror(failed));
+		return socket_fail(why, bytes, "tcp:%.80s:%s: %s", host, a->port, gai_strerror(failed));
 	int error = 0;
 	for (const struct addrinfo *at = list; at && s->fd < 0; at = at->ai_next) {
 		s->fd = socket(at->ai_family, at->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, at->ai_protocol);
@@ -203,7 +131,7 @@ static bool listen_tcp(struct server *s, const struct address *a, char *why, siz
 	}
 	freeaddrinfo(list);
 	if (s->fd < 0)
-		return fail(why, bytes, "tcp:%.80s:%s: %s", host, a->port, strerror(error));
+		return socket_fail(why, bytes, "tcp:%.80s:%s: %s", host, a->port, strerror(error));
 	if (strtoul(a->port, NULL, 10) == 0)
 		tell_port(s, host);
 	return true;
@@ -384,11 +312,11 @@ static void welcome(void *server, int fd, short revents)
 	*c = (struct client){ .server = s, .fd = -1 };
 }
 
-void server_each(struct server *s, void (*visit)(void *state))
+void server_each(struct server *s, void (*visit)(void *state, void *user), void *user)
 {
 	for (unsigned k = 0; s && k < SERVER_CLIENTS_MAX; k++)
 		if (s->client[k].fd >= 0)
-			visit(s->client[k].state);
+			visit(s->client[k].state, user);
 }
 
 /* ---- 5. Life -------------------------------------------------------------------------------- */
@@ -396,12 +324,12 @@ void server_each(struct server *s, void (*visit)(void *state))
 struct server *server_open(struct vm *vm, const char *where, const struct server_ops *ops, void *user, char *why,
                            size_t bytes)
 {
-	struct address address;
-	if (!parse_address(where, &address, why, bytes))
+	struct socket_address address;
+	if (!parse_socket_address(where, &address, why, bytes))
 		return NULL;
 	struct server *s = calloc(1, sizeof *s);
 	if (!s) {
-		fail(why, bytes, "no memory");
+		socket_fail(why, bytes, "no memory");
 		return NULL;
 	}
 	s->vm = vm;
@@ -415,7 +343,7 @@ struct server *server_open(struct vm *vm, const char *where, const struct server
 		d.fd = s->fd;
 		if (vm_add_descriptor(vm, &d))
 			return s;
-		fail(why, bytes, "too many sockets");
+		socket_fail(why, bytes, "too many sockets");
 	}
 	server_close(s);
 	return NULL;

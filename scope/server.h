@@ -46,8 +46,8 @@ struct server *server_open(struct vm *vm, const char *where, const struct server
                            size_t bytes);
 /* What is still to be said is given a moment, clients are let go, the socket's file is removed.  NULL: nothing. */
 void server_close(struct server *server);
-/* For each client's state. */
-void server_each(struct server *server, void (*visit)(void *state));
+/* For each client's state.  NULL: none. */
+void server_each(struct server *server, void (*visit)(void *state, void *user), void *user);
 
 /* Say something.  (A client that is gone is one that leave() is soon called for.) */
 void client_send(struct client *client, const char *bytes, size_t count);

@@ -33,6 +33,22 @@ void symbols_free(struct symbols *s)
 	free(s);
 }
 
+void symbols_on_demand(struct symbols *s, void (*want)(void *user), void *user)
+{
+	s->want = want;
+	s->user = user;
+}
+
+void symbols_replace(struct symbols *s, struct symbols *from)
+{
+	struct symbols old = *s;
+	*s = *from;
+	s->want = old.want;
+	s->user = old.user;
+	*from = old;
+	symbols_free(from);
+}
+
 size_t symbols_count(const struct symbols *s)
 {
 	return s ? s->count : 0;
@@ -130,6 +146,12 @@ void symbols_cut(struct symbols *s, size_t count, size_t names_size)
 
 /* ---- 3. Looking up -------------------------------------------------------------------------- */
 
+static void look_for_some(const struct symbols *s)
+{
+	if (s && !s->count && s->want)
+		s->want(s->user);
+}
+
 static bool is_in(const struct symbol *symbol, uint32_t address)
 {
 	return address - symbol->address < (symbol->size ? symbol->size : REACH);
@@ -166,6 +188,7 @@ static const struct symbol *find_address(const struct symbols *s, uint32_t addre
 
 const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offset)
 {
+	look_for_some(s);
 	const struct symbol *symbol = find_address(s, address);
 	if (!symbol)
 		return NULL;
@@ -175,6 +198,7 @@ const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offs
 
 bool symbols_find(const struct symbols *s, const char *name, uint32_t *address)
 {
+	look_for_some(s);
 	size_t low = 0, high = symbols_count(s);
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;

@@ -27,6 +27,10 @@ bool symbols_load(struct symbols *s, const char *path, struct symbols_error *err
 /* ... from a running Linux's memory: read() is as cpu_peek(), by linear address.  May take a second. */
 bool symbols_find_kallsyms(struct symbols *s, size_t (*read)(void *user, uint32_t linear, void *buf, size_t bytes),
                            void *user, struct symbols_error *error);
+/* want() is called, and may add some, when something is looked for while there are none. */
+void symbols_on_demand(struct symbols *s, void (*want)(void *user), void *user);
+/* Forget all, and take those of `from`, which is freed. */
+void symbols_replace(struct symbols *s, struct symbols *from);
 size_t symbols_count(const struct symbols *s);
 /* The name of the symbol at or before `address` (the function or object that it is in, by size where sizes are known, at
  * most 1 MiB behind it otherwise), *offset bytes after its start.  NULL: none; s may be NULL. */

@@ -31,6 +31,8 @@ struct symbols {
 	uint32_t *by_name;      /* indices */
 	char *names;
 	size_t count, room, names_size, names_room;
+	void (*want)(void *user); /* NULL: nobody knows any */
+	void *user;
 };
 
 /* symbols.c: add one; what is added becomes visible by symbols_sort(), and symbols_cut() takes back all from a count on.
@@ -40,9 +42,5 @@ bool symbols_sort(struct symbols *s);
 void symbols_cut(struct symbols *s, size_t count, size_t names_size);
 /* Always false. */
 bool symbols_fail(struct symbols_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Does it begin as an ELF file does? */
-bool symbols_load_elf(struct symbols *s, int fd, struct symbols_error *error);
-bool symbols_load_map(struct symbols *s, int fd, struct symbols_error *error);
 
 #endif

@@ -9,7 +9,7 @@
  *   engine.c    which engine runs the guest; what interrupts the direct one
  *   console.c   bytes between the serial port and two file descriptors
  *   log.c       -d: exceptions, decoded blocks, shadow events
- *   observe.c   who hears of shadow events, translations and interrupts
+ *   observe.c   who hears of shadow events, translations, interrupts, and of the run
  *   descriptors.c file descriptors that others want watched
  *   check.c     two machines in lock-step, one by each engine
  *   saved.c     a machine's state as bytes, and back
@@ -105,6 +105,9 @@ struct vm {
 	const struct vm_observer *observer[VM_OBSERVERS_MAX];
 	unsigned observers;
 	enum vm_engine unobserved;    /* the engine to go back to when nobody observes any more */
+	const struct vm_listener *listener[VM_LISTENERS_MAX];
+	unsigned listeners;
+	bool reset_wanted;            /* vm_reset() */
 	struct vm_descriptor descriptor[VM_DESCRIPTORS_MAX];
 	unsigned descriptors;
 	const char *aborted;          /* vm_abort(): why, or NULL */
@@ -188,6 +191,7 @@ void log_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t 
 
 /* What the log and the observers want to hear, and the engine that lets them. */
 void apply_observers(struct vm *vm);
+void tell_change(struct vm *vm, enum vm_change change);
 /* Guest-physical memory that is not there was accessed. */
 void tell_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t value);
 

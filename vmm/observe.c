@@ -5,6 +5,7 @@
  *   1. Telling     events, translations, interrupts, absent memory: to the log and to each observer
  *   2. Applying    what is not wanted by anybody is not asked for, and costs nothing
  *   3. Coming and going
+ *   4. Changes     of the run itself, which everybody may hear of on any engine
  */
 #include "vmm/internal.h"
 
@@ -77,6 +78,19 @@ void apply_observers(struct vm *vm)
 	cpu_set_trace(vm->cpu, &trace);
 }
 
+void vm_set_log(struct vm *vm, unsigned mask)
+{
+	if (!vm->config.log)
+		vm->config.log = stderr;
+	vm->config.log_mask = mask;
+	apply_observers(vm);
+}
+
+unsigned vm_log_mask(const struct vm *vm)
+{
+	return vm->config.log_mask;
+}
+
 /* ---- 3. Coming and going -------------------------------------------------------------------- */
 
 bool vm_observe(struct vm *vm, const struct vm_observer *observer)
@@ -111,4 +125,29 @@ void vm_abort(struct vm *vm, const char *why)
 	if (!vm->aborted)
 		vm->aborted = why;
 	cpu_kick(vm->cpu);
+}
+
+/* ---- 4. Changes ----------------------------------------------------------------------------- */
+
+void tell_change(struct vm *vm, enum vm_change change)
+{
+	for (unsigned k = 0; k < vm->listeners; k++)
+		vm->listener[k]->changed(vm->listener[k]->user, change);
+}
+
+bool vm_listen(struct vm *vm, const struct vm_listener *listener)
+{
+	if (vm->listeners == VM_LISTENERS_MAX)
+		return false;
+	vm->listener[vm->listeners++] = listener;
+	return true;
+}
+
+void vm_unlisten(struct vm *vm, const struct vm_listener *listener)
+{
+	unsigned kept = 0;
+	for (unsigned k = 0; k < vm->listeners; k++)
+		if (vm->listener[k] != listener)
+			vm->listener[kept++] = vm->listener[k];
+	vm->listeners = kept;
 }

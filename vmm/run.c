@@ -166,7 +166,11 @@ static bool look_around(struct vm *vm, struct pace *pace, uint64_t now)
 static bool obey_request(struct vm *vm, struct pace *pace)
 {
 	struct guest_error error;
-	switch (vm->board->wish(vm)) {
+	enum board_wish wish = vm->board->wish(vm);
+	if (vm->reset_wanted)
+		wish = BOARD_RESET;
+	vm->reset_wanted = false;
+	switch (wish) {
 	case BOARD_RUN:
 		return false;
 	case BOARD_POWER_OFF:
@@ -189,8 +193,10 @@ static bool obey_request(struct vm *vm, struct pace *pace)
 		return true;
 	}
 	vm->board->flush(vm);
-	if (reset_vm(vm, &error))
+	if (reset_vm(vm, &error)) {
+		tell_change(vm, VM_CHANGE_RESET);
 		return false;
+	}
 	pace->end = end_with(vm, VM_STOPPED, error.text, false);
 	return true;
 }
@@ -298,6 +304,8 @@ enum vm_end vm_run(struct vm *vm)
 	for (;;) {
 		uint64_t now = vm_now(vm);
 		if (look_around(vm, &pace, now))
+			break;
+		if (vm->reset_wanted && obey_request(vm, &pace))
 			break;
 		if (vm->paused || (vm->board->is_full && vm->board->is_full(vm)))
 			sleep_until(vm, UINT64_MAX);

@@ -115,6 +115,21 @@ bool reset_vm(struct vm *vm, struct guest_error *error)
 	return vm->board->load(vm, error);
 }
 
+void vm_reset(struct vm *vm)
+{
+	vm->reset_wanted = true;
+	cpu_kick(vm->cpu);
+}
+
+/* A paravirtual guest's host has the vector for itself. */
+bool vm_nmi(struct vm *vm)
+{
+	if (vm->config.board != VM_PC)
+		return false;
+	cpu_pulse_nmi(vm->cpu);
+	return true;
+}
+
 /* ---- 3. Freeing ----------------------------------------------------------------------------- */
 
 void vm_free(struct vm *vm)
@@ -209,4 +224,5 @@ void vm_pause(struct vm *vm, bool paused)
 	vm->paused = paused;
 	if (paused && vm->cpu)
 		cpu_kick(vm->cpu);
+	tell_change(vm, paused ? VM_CHANGE_PAUSED : VM_CHANGE_RESUMED);
 }

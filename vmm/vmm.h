@@ -50,6 +50,18 @@ struct vm_descriptor {
 };
 #define VM_DESCRIPTORS_MAX 32u
 
+/* What becomes of the run, for who tells others (the monitor's sockets).  Costs the guest nothing. */
+enum vm_change {
+	VM_CHANGE_PAUSED,   /* by vm_pause() */
+	VM_CHANGE_RESUMED,
+	VM_CHANGE_RESET,    /* the guest was reset, and is loaded again */
+};
+struct vm_listener {
+	void *user;
+	void (*changed)(void *user, enum vm_change change);
+};
+#define VM_LISTENERS_MAX 4u
+
 enum vm_board { VM_PC, VM_LGUEST };
 
 /* What executes the guest: cpu/, or direct/.  AUTO: direct where this host can. */
@@ -155,6 +167,19 @@ bool vm_observe(struct vm *vm, const struct vm_observer *observer);
 void vm_unobserve(struct vm *vm, const struct vm_observer *observer);
 /* End the run with VM_REPORTED soon (before the next instruction but one or so); `why`, a line, outlives the vm. */
 void vm_abort(struct vm *vm, const char *why);
+
+/* Hear of changes (`listener` stays the caller's, until it is taken off).  false: there are VM_LISTENERS_MAX already. */
+bool vm_listen(struct vm *vm, const struct vm_listener *listener);
+void vm_unlisten(struct vm *vm, const struct vm_listener *listener);
+
+/* What is logged (enum vm_log), from now on; to standard error if nothing was wanted at first. */
+void vm_set_log(struct vm *vm, unsigned mask);
+unsigned vm_log_mask(const struct vm *vm);
+
+/* The reset button: soon, in vm_run(), as if the guest had asked for it (no_reboot ends the run). */
+void vm_reset(struct vm *vm);
+/* The NMI button.  false: this machine has none. */
+bool vm_nmi(struct vm *vm);
 
 /* Watch a file descriptor: ready() is called in the thread that runs the vm, between instructions, and may call whatever
  * vm_pause() may be beside, and these three.  false: there are VM_DESCRIPTORS_MAX already. */
