@@ -3,7 +3,7 @@
  * guests/teaching/pse-without-cr4.c - a page of 4 MiB that the processor takes for a page table.
  *
  * Bit 7 (PS) of a directory entry makes it a page of 4 MiB, but only while CR4.PSE is set; otherwise the processor
- * ignores the bit (SDM vol. 3, 4.3, table 4-4) and takes the frame for a table.  What lies at the beginning of the page,
+ * ignores the bit (SDM vol. 3, table 4-5) and takes the frame for a table.  What lies at the beginning of the page,
  * data, is then read as page-table entries.
  *
  * The bug:  CR4.PSE was never set.

@@ -92,12 +92,21 @@ _Noreturn void got_value(const char *what, uint32_t value, uint32_t expected)
 	power_off();
 }
 
+static bool (*repair_fault)(uint32_t address);
+
+void on_page_fault(bool (*repair)(uint32_t address))
+{
+	repair_fault = repair;
+}
+
 void handle_trap(struct trap_frame *f)
 {
 	if (f->vector == TRAP_USER && user_call) {
 		user_call(f);
 		return;
 	}
+	if (f->vector == TRAP_PAGE_FAULT && repair_fault && repair_fault(read_cr2()))
+		return;
 	if (f->vector == TRAP_PAGE_FAULT)
 		print("got:      a page fault at %08x, error %x, by %08x\n", read_cr2(), f->error,
 		      f->eip);

@@ -63,6 +63,8 @@ _Noreturn void enter_user(const char *eip, void (*call)(struct trap_frame *f));
 
 /* ---- 4. Verdict ----------------------------------------------------------------------------- */
 
+/* From now on page faults are asked about: true, the access is tried again. */
+void on_page_fault(bool (*repair)(uint32_t address));
 /* Say what should come next.  A fault that comes instead is reported as what we got, and ends the guest. */
 void expect(const char *what);
 /* ... or this is what came; ends the guest. */
