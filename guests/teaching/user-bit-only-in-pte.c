@@ -23,7 +23,9 @@ extern const char process_start[];
 
 static void open_to_user(uint32_t address, bool fixed)
 {
-	*entry_of(kernel_directory, address) |= PTE_U;
+	uint32_t *entry = entry_of(kernel_directory, address);
+
+	STORE(open_page, entry, *entry | PTE_U);
 	if (fixed)
 		kernel_directory[SLOT(address)] |= PTE_U;
 	flush_all();

@@ -18,7 +18,7 @@ static void set_wp(bool on)
 	write_cr0(on ? read_cr0() | CR0_WP : read_cr0() & ~(uint32_t)CR0_WP);
 }
 
-static void patch_openly(uint32_t value)
+static __attribute__((noinline)) void patch_openly(uint32_t value)
 {
 	uint32_t *entry = entry_of(kernel_directory, CONSTANTS);
 

@@ -27,7 +27,7 @@ names_it() { # names_it NAME CHECK LINE=SYMBOL...
 	for pair; do
 		at=$(address "$name" "${pair#*=}")
 		[ -n "$at" ] || { echo "no symbol ${pair#*=} in $name"; return 1; }
-		has "^  ${pair%%=*}  *$at[ ,]" "$tmp/out" || return 1
+		has "^  ${pair%%=*}  *$at ${pair#*=}, " "$tmp/out" || return 1
 	done
 	run "$name" -check "$list,fatal"
 	[ "$status" = 20 ] || { cat "$tmp/out"; echo "fatal: status $status"; false; }
@@ -59,8 +59,8 @@ image_addresses() {
 	if [ -n "$same_compiler" ]; then
 		cat
 	else
-		sed -E 's/\b001[0-9a-f]{5}\b/IMAGE/g; s/\bframe 001[0-9a-f]{2}\b/frame IMAGE/g; s/(between  )[0-9]+/\1N/
-			/^([a-z]+=|at 0008:)/d'
+		sed -E 's/\b001[0-9a-f]{5}\b/IMAGE/g; s/\bframe 001[0-9a-f]{2}\b/frame IMAGE/g; s/(between  )[0-9]+/\1N/; s/[+]0x[0-9a-f]+/+N/g; s/\be0000f[0-9a-f]{2}\b/STACK/g
+			/^([a-z]+[0-9]?=|at 0008:)/d'
 	fi
 }
 as_written() { # as_written NUMBER
@@ -92,7 +92,7 @@ bugs='missing-invlpg tlb used=stale_load written=change_entry
 stale-after-remap tlb used=process_load written=clear_entry
 a20-like-alias alias used=process_store
 wrong-recursive-slot slot used=read_entry
-user-bit-only-in-pte user used=process_start
+user-bit-only-in-pte user used=process_start written=open_page
 pse-without-cr4 rsvd used=read_number
 unaligned-directory rsvd loaded=switch_directory
 kernel-half-not-copied half used=heap_load
