@@ -153,7 +153,7 @@ static bool has_room(const struct block_cache *cache)
 		   2 * (sizeof(struct code_page) + sizeof(struct code_range)) + 128;
 }
 
-static void forget_everything(struct cpu *c)
+void forget_everything(struct cpu *c)
 {
 	struct block_cache *cache = c->blocks;
 
@@ -327,14 +327,16 @@ static bool does_nothing(const struct insn *i)
 	       (i->fn == mov_handlers[2][FORM_RR] && i->rm == i->reg);
 }
 
-/* Decode from bytes[0], at most `limit` instructions; run.n == 0 if the first is not whole.  `skip`: those that
- * do nothing get no struct insn, they only count. */
+/* Decode from bytes[0], the `avail`th byte before a page's end, at most `limit` instructions; run.n == 0 if the first is
+ * not whole.  `skip`: those that do nothing get no struct insn, they only count. */
 static struct run_of_insns decode_run(struct cpu *c, struct insn *insn, const uint8_t *bytes, unsigned avail,
                                       unsigned mode, unsigned limit, bool skip)
 {
 	struct run_of_insns run = { 0, 0, 0 };
 
 	while (run.count < limit && run.bytes < avail) {
+		if (run.count && splits_at(c, UM_PAGE_SIZE - avail + run.bytes))
+			break;
 		struct insn *i = &insn[run.n];
 		if (decode(&c->blocks->decoder, bytes + run.bytes, avail - run.bytes, mode, c->options, i) ==
 		    DECODE_MORE)
@@ -562,6 +564,11 @@ const struct insn *find_block(struct cpu *c, unsigned extra)
 	if (past_limit(c, f.bytes)) {
 		fault(c, EXC_GP, 0);
 		return NULL;
+	}
+	if (splits_at(c, linear % UM_PAGE_SIZE)) {
+		f.cached = false;
+		if (!may_run(c, linear, f.insn))
+			return NULL;
 	}
 	/* (While warm.c records, the TLB does not tell which pages are global.) */
 	if (f.cached && mode & MODE_FLAT && !(mode & MODE_STEP) && !(c->events & EV_RECORD)) {

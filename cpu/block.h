@@ -32,6 +32,9 @@ void jumps_set_mode(struct cpu *c);
 bool blocks_new(struct cpu *c); /* false: no memory */
 void blocks_free(struct cpu *c);
 
+/* All blocks go; none may be running. */
+void forget_everything(struct cpu *c);
+
 /* The instruction to run at CS:EIP, in c->mode plus `extra` (MODE_STEP or 0).  NULL: an exception or c->exit
  * is recorded.  Sets the link in c->patch, if any. */
 const struct insn *find_block(struct cpu *c, unsigned extra);

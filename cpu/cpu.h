@@ -9,6 +9,7 @@
  *   5. Lines         interrupts, NMI, invalidation (called from the core's callbacks), code writes
  *   6. A host inside what a host does that keeps ring 0 for itself
  *   7. Observing     who hears what the TLB had no answer for
+ *   8. A debugger   breakpoints and steps that the guest does not see
  *
  * The engine knows the shadow core and nothing of devices.  One thread at a time uses a cpu, except
  * cpu_kick(), which any thread and any signal handler may call.
@@ -102,7 +103,7 @@ enum cpu_exit {
 	CPU_EXIT_SHUTDOWN, /* triple fault: cpu_describe_shutdown() says what happened */
 	CPU_EXIT_STOP,     /* the shadow said UM_STOP: um_stop_reason() */
 	CPU_EXIT_NOMEM,    /* the shadow said UM_NOMEM; nothing changed, may be called again */
-	CPU_EXIT_DEBUG,    /* a debugger's breakpoint or step (cpu_set_debug) */
+	CPU_EXIT_DEBUG,    /* a debugger's breakpoint or step: cpu_get_stop() */
 	CPU_EXIT_HOST,     /* bus.trap() said CPU_TRAP_LEAVE */
 };
 /* Run guest code until an exit.  `budget`: instructions (approximately), >= 1. */
@@ -244,5 +245,46 @@ struct cpu_observer {
 void cpu_observe(struct cpu *cpu, const struct cpu_observer *observer);
 /* The instruction that is running, from a callback: its EIP if that is known (*exact), else its block's. */
 uint32_t cpu_running_eip(const struct cpu *cpu, bool *exact);
+
+/* ---- 8. A debugger -------------------------------------------------------------------------- */
+
+/* All of this is for between two cpu_run(), which honours it; the direct engine does not.  The guest sees nothing of it:
+ * no memory is patched, and DR0-DR7, TF, RF and INT3 stay its own.  Addresses are linear, in whatever address space is
+ * current when one is met; nothing need be mapped there yet. */
+
+/* EXECUTE: cpu_run() returns before the instruction that begins at `linear`, which must be there (one that cannot be
+ * fetched faults first), and the next cpu_run() begins with it, without a stop and before any interrupt.  It is met again
+ * when it is executed again, so also when the guest starts it anew after a fault; the elements of a repeated string
+ * instruction are one execution.
+ * The others: cpu_run() returns after the instruction, the element of a string instruction or the delivery of an
+ * interrupt that has accessed one of the bytes.  What devices write and the A and D bits are not accesses. */
+enum cpu_break { CPU_BREAK_EXECUTE, CPU_BREAK_WRITE, CPU_BREAK_READ, CPU_BREAK_ACCESS };
+struct cpu_breakpoint {
+	enum cpu_break kind;
+	uint32_t linear;
+	uint32_t bytes;         /* >= 1; of no meaning for EXECUTE */
+};
+#define CPU_BREAKPOINTS_MAX 64u /* bounds what an access to a watched page costs */
+/* false: there are CPU_BREAKPOINTS_MAX, or it watches no byte.  One that is there already is there once. */
+bool cpu_add_breakpoint(struct cpu *cpu, const struct cpu_breakpoint *breakpoint);
+/* false: there is none like it. */
+bool cpu_remove_breakpoint(struct cpu *cpu, const struct cpu_breakpoint *breakpoint);
+/* All of them, and a step that was asked for. */
+void cpu_forget_debugger(struct cpu *cpu);
+unsigned cpu_breakpoints(const struct cpu *cpu);
+
+/* The next cpu_run() executes one instruction, whatever breakpoint it stands on, and one element of a repeated one; an
+ * exception that it raises has been delivered when cpu_run() returns.  No interrupt and no NMI is taken before it; but a
+ * halted processor waits for one, and stops before the handler's first instruction. */
+void cpu_set_step(struct cpu *cpu, bool on);
+
+/* Why cpu_run() returned CPU_EXIT_DEBUG the last time. */
+struct cpu_stop {
+	enum { CPU_STOP_STEP, CPU_STOP_BREAKPOINT, CPU_STOP_WATCHPOINT } reason;
+	struct cpu_breakpoint breakpoint; /* the one that was met (WATCHPOINT: the first) */
+	uint32_t linear;                  /* WATCHPOINT: the first of its bytes that was accessed */
+	bool write;                       /* ... how */
+};
+void cpu_get_stop(const struct cpu *cpu, struct cpu_stop *stop);
 
 #endif

@@ -167,7 +167,7 @@ struct cpu {
 	uint32_t jump_key;   /* generation and mode that a jump must agree with */
 	uint8_t flat_all;    /* run.c: bit per flat segment, CS too */
 	uint8_t flat_segs;   /* bit per segment register: base 0, limit 4 GiB, readable and writable */
-	uint8_t no_tags;     /* NO_TAGS: TLB off: data breakpoints, alignment checks, or the option; OBSERVED */
+	uint8_t no_tags;     /* NO_TAGS: TLB off: data breakpoints, alignment checks, or the option; OBSERVED; WATCHED */
 	bool align_check;    /* CR0.AM, EFLAGS.AC, CPL 3 */
 	const struct insn **patch; /* the link that led to the loop, to be set by it; or NULL */
 	uint32_t debug_hits; /* DR6 bits of data and I/O breakpoints met by the running instruction */
@@ -206,7 +206,20 @@ struct cpu {
 	uint64_t instructions;
 	struct cpu_observer observer; /* observe.c */
 	bool exact;            /* observed: c->eip is the running instruction's (or nothing is running) */
-	bool again;            /* observed: the next instruction runs alone, to be exact about it */
+	bool again;            /* the next instruction runs alone, to be exact about it */
+	bool alone;            /* the running one does: of a repeated one, an element */
+	struct debugger {      /* breakpoint.c */
+		unsigned count, executes, watches;
+		bool splits;       /* any bit of `split` */
+		bool hit;          /* stop.breakpoint was accessed: stop after the instruction */
+		uint8_t step;      /* STEP_* */
+		uint8_t pass;      /* PASS_* */
+		bool passes_rep;
+		uint32_t pass_linear, pass_esp, pass_cr3;
+		struct cpu_stop stop;
+		struct cpu_breakpoint breakpoint[CPU_BREAKPOINTS_MAX];
+		uint64_t split[UM_PAGE_SIZE / 64]; /* offsets in pages where blocks begin that only the loop leads to */
+	} debugger;
 	struct um *um;
 	struct cpu_bus bus;
 	struct cpu_trace trace;
@@ -237,17 +250,19 @@ struct cpu {
  * breakpoint armed). */
 enum { MODE_CODE32 = 1u << 0, MODE_STACK32 = 1u << 1, MODE_FLAT = 1u << 2, MODE_STEP = 1u << 3,
        MODE_USER = 1u << 4 };
-/* cpu.no_tags.  OBSERVED: only that somebody hears of what the TLB has no answer for. */
-enum { NO_TAGS = 1u << 0, OBSERVED = 1u << 1 };
+/* cpu.no_tags.  OBSERVED: only that somebody hears of what the TLB has no answer for.  WATCHED: some pages' accesses
+ * may meet a debugger's watchpoint, and those have no tags. */
+enum { NO_TAGS = 1u << 0, OBSERVED = 1u << 1, WATCHED = 1u << 2 };
 /* c->exit, inside: the instruction at EIP runs again, alone (observe.c). */
 #define EXIT_AGAIN 0xFFu
 /* What a decoded instruction depends on. */
 #define MODE_DECODING (MODE_CODE32 | MODE_STACK32 | MODE_FLAT | MODE_STEP)
 /* EV_INHIBIT: c->inhibit was set.  EV_HALT: c->halted was.  EV_STEP: TF or an armed breakpoint.
  * EV_RESUME: RF is set.  EV_CODE: look the running code up again.  EV_EXIT: leave with c->exit.
- * EV_RECORD: warm.c wants to see each block. */
+ * EV_RECORD: warm.c wants to see each block.  EV_DEBUGGER: breakpoint.c has something to do or to say. */
 enum { EV_IRQ = 1u << 0, EV_NMI = 1u << 1, EV_CODE = 1u << 2, EV_STEP = 1u << 3, EV_INHIBIT = 1u << 4,
-       EV_HALT = 1u << 5, EV_EXIT = 1u << 6, EV_RESUME = 1u << 7, EV_RECORD = 1u << 8 };
+       EV_HALT = 1u << 5, EV_EXIT = 1u << 6, EV_RESUME = 1u << 7, EV_RECORD = 1u << 8,
+       EV_DEBUGGER = 1u << 9 };
 
 /* ---- The index ------------------------------------------------------------------------------ */
 
@@ -344,6 +359,30 @@ bool switch_task(struct cpu *c, uint16_t selector, enum task_switch why, uint32_
 void control_changed(struct cpu *c, uint32_t old_cr0, uint32_t old_cr4); /* tells the core the mode */
 /* observe.c: tell the observer.  false: c->exit is EXIT_AGAIN */
 bool observe_access(struct cpu *c, uint32_t linear, unsigned access, enum um_result result, const struct um_map *map);
+/* breakpoint.c, a debugger's.  (The guest's own: debug.c) */
+/* Does an instruction that is part of a block begin a new one, at this offset in its page? */
+static inline bool splits_at(const struct cpu *c, unsigned offset)
+{
+	return unlikely(c->debugger.splits) && c->debugger.split[offset / 64] >> offset % 64 & 1;
+}
+/* i is about to run, at `linear`, where splits_at() says so.  false: not now, c->exit says why. */
+bool may_run(struct cpu *c, uint32_t linear, const struct insn *i);
+/* Would may_run() refuse the next one? */
+bool breaks_next(const struct cpu *c);
+bool watches_page(const struct cpu *c, uint32_t linear);
+/* With WATCHED, before an access and after it.  false: c->exit is EXIT_AGAIN */
+bool check_watched(struct cpu *c, uint32_t linear, unsigned bytes, bool write);
+void note_watched(struct cpu *c, uint32_t linear, unsigned bytes, bool write);
+/* What attending takes: is it time to stop (c->exit is set)?  Does the next instruction run alone, and unless it goes on
+ * with what it has begun before any interrupt?  It is going to be run.  A run ends.  The state is another. */
+bool stops_now(struct cpu *c);
+enum next { NEXT_ANY, NEXT_ALONE, NEXT_ALONE_FIRST };
+enum next what_is_next(const struct cpu *c);
+void grant_next(struct cpu *c);
+bool stops_at_handler(struct cpu *c); /* what was stepped came out as an event's delivery */
+void end_debugged_run(struct cpu *c);
+void debugger_starts_afresh(struct cpu *c);
+
 /* debug.c: DR7-armed data and I/O breakpoints; bits for DR6, 0 = none */
 uint32_t debug_match(const struct cpu *c, uint32_t linear, unsigned bytes, unsigned type);
 /* io.c */

@@ -137,7 +137,10 @@ static bool outs_element(struct cpu *c, const struct insn *i)
 }
 
 /* Between two elements: does the loop want to be seen? */
-static bool interrupted(const struct cpu *c) { return c->pending || c->debug_hits || c->budget <= 0; }
+static bool interrupted(const struct cpu *c)
+{
+	return c->pending || c->debug_hits || c->alone || c->budget <= 0;
+}
 
 /* The element function, once or ECX times.  After each element the registers say what is left, so that a
  * fault, an interrupt or a trap finds the instruction at a point where it can go on. */

@@ -60,6 +60,8 @@ __attribute__((noinline)) static struct page find_specially(struct cpu *c, uint3
 	switch (result) {
 	case UM_OK:
 		if (!(c->no_tags & NO_TAGS)) {
+			if (c->no_tags & WATCHED && watches_page(c, linear))
+				return (struct page){ RAM, host, map->gpa };
 			fill_tlb(c, linear, user, map, host);
 		} else if (c->events & EV_RECORD) {
 			warm_see(c, tlb_at(c->tlbs[user], linear));
@@ -69,6 +71,11 @@ __attribute__((noinline)) static struct page find_specially(struct cpu *c, uint3
 	case UM_TRACKED:
 		return (struct page){ TABLE, host, map->gpa };
 	case UM_MMIO:
+		/* What a device answers cannot be asked again: whatever else the instruction meets, it is exact. */
+		if (c->no_tags & WATCHED && !c->exact) {
+			c->exit = EXIT_AGAIN;
+			return (struct page){ NONE, NULL, 0 };
+		}
 		return (struct page){ IO, NULL, map->gpa };
 	case UM_FAULT:
 		c->cr2 = linear;
@@ -140,13 +147,17 @@ static void write_in_page(struct cpu *c, const struct page *p, const uint8_t *bu
 
 /* ---- 3. Ranges ------------------------------------------------------------------------------ */
 
-/* Data breakpoints and alignment, where they are armed at all (no_tags). */
+/* Data breakpoints, the debugger's and the guest's, and alignment, where they are armed at all (no_tags). */
 static bool check_access(struct cpu *c, uint32_t linear, unsigned bytes, bool user, bool write)
 {
 	/* #AC concerns the operands of CPL 3 code; 8 and 16-byte ones are aligned to 4 or by their own
 	 * instruction (SDM vol. 3, 6.15, interrupt 17). */
 	unsigned align = bytes == 2 ? 2 : bytes == 4 || bytes == 8 ? bytes : 1;
 
+	if (c->no_tags & WATCHED && !check_watched(c, linear, bytes, write))
+		return false;
+	if (!(c->no_tags & NO_TAGS))
+		return true;
 	if (c->align_check && user && linear & (align - 1))
 		return fault(c, EXC_AC, 0);
 	c->debug_hits |= debug_match(c, linear, bytes, write ? 1 : 3 /* DR7.R/W */);
@@ -168,7 +179,7 @@ bool mem_read(struct cpu *c, uint32_t linear, void *buf, unsigned bytes, bool us
 		memcpy(buf, tlb_host(t, linear), bytes);
 		return true;
 	}
-	if (unlikely(c->no_tags & NO_TAGS) && !check_access(c, linear, bytes, user, false))
+	if (unlikely(c->no_tags & (NO_TAGS | WATCHED)) && !check_access(c, linear, bytes, user, false))
 		return false;
 	/* Two translations before the first byte: a device in the first page must not be read by an
 	 * instruction that faults in the second. */
@@ -184,6 +195,8 @@ bool mem_read(struct cpu *c, uint32_t linear, void *buf, unsigned bytes, bool us
 	read_in_page(c, &p, buf, first);
 	if (first < bytes)
 		read_in_page(c, &q, (uint8_t *)buf + first, bytes - first);
+	if (unlikely(c->no_tags & WATCHED))
+		note_watched(c, linear, bytes, false);
 	return true;
 }
 
@@ -195,7 +208,7 @@ bool mem_write(struct cpu *c, uint32_t linear, const void *buf, unsigned bytes, 
 		memcpy(tlb_host(t, linear), buf, bytes);
 		return true;
 	}
-	if (unlikely(c->no_tags & NO_TAGS) && !check_access(c, linear, bytes, user, true))
+	if (unlikely(c->no_tags & (NO_TAGS | WATCHED)) && !check_access(c, linear, bytes, user, true))
 		return false;
 	unsigned first = bytes_in_page(linear, bytes);
 	struct page p = find_page(c, linear, user, UM_WRITE);
@@ -212,6 +225,8 @@ bool mem_write(struct cpu *c, uint32_t linear, const void *buf, unsigned bytes, 
 	write_in_page(c, &p, buf, first);
 	if (first < bytes)
 		write_in_page(c, &q, (const uint8_t *)buf + first, bytes - first);
+	if (unlikely(c->no_tags & WATCHED))
+		note_watched(c, linear, bytes, true);
 	return true;
 }
 
@@ -221,7 +236,7 @@ bool mem_probe_write(struct cpu *c, uint32_t linear, unsigned bytes, bool user)
 
 	if (likely(t->write == tlb_page(linear, bytes)))
 		return true;
-	if (unlikely(c->no_tags & NO_TAGS) && !check_access(c, linear, bytes, user, true))
+	if (unlikely(c->no_tags & (NO_TAGS | WATCHED)) && !check_access(c, linear, bytes, user, true))
 		return false;
 	unsigned first = bytes_in_page(linear, bytes);
 	if (find_page(c, linear, user, UM_WRITE).backing == NONE)

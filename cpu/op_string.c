@@ -141,7 +141,7 @@ FORCE_INLINE enum repeated repeat(struct cpu *c, const struct insn *i, enum stri
 {
 	bool compares = op == STRING_CMPS || op == STRING_SCAS, equal = i->flags & INSN_REP;
 	bool paged = (op == STRING_MOVS || op == STRING_STOS) && by_the_page(c, i, op);
-	uint32_t slice = c->mode & MODE_STEP ? 1 : REP_SLICE, count;
+	uint32_t slice = c->mode & MODE_STEP || c->alone ? 1 : REP_SLICE, count;
 
 	while ((count = pointer(c, i, CPU_ECX)) != 0) {
 		uint32_t done = 0;

@@ -115,7 +115,7 @@ static void derive_mode(struct cpu *c)
 	                          c->events & EV_RECORD
 	                  ? NO_TAGS
 	                  : 0;
-	no_tags |= c->observer.translated ? OBSERVED : 0;
+	no_tags |= (c->observer.translated ? OBSERVED : 0) | (c->debugger.watches ? WATCHED : 0);
 	if (no_tags & ~c->no_tags)
 		tlb_flush(c);
 	c->no_tags = no_tags;
@@ -266,22 +266,36 @@ static bool put_off(struct cpu *c)
 	return yes;
 }
 
+/* The guest's own breakpoint on the next instruction.  It yields to a debugger's on the same. */
+static bool own_breakpoint(struct cpu *c)
+{
+	int64_t before = c->budget;
+
+	if (breaks_next(c))
+		return true;
+	return code_breakpoint(c) && (c->budget == before || !stops_at_handler(c));
+}
+
 /* Everything that may happen before the next instruction.  `*extra`: MODE_STEP to run just one.  false: leave
  * cpu_run() with c->exit. */
 bool cpu_attend(struct cpu *c, unsigned *extra)
 {
+	bool was_halted = c->halted;
+	enum next next;
+
 	c->patch = NULL;
 	c->events &= ~(uint32_t)EV_CODE;
-	if (put_off(c))
+	if (put_off(c) || (c->events & EV_DEBUGGER && stops_now(c)))
 		return false;
 	if (c->kicked) {
 		c->kicked = 0;
 		c->exit = CPU_EXIT_KICKED;
 		return false;
 	}
-	if (c->inhibit)
+	next = c->events & EV_DEBUGGER ? what_is_next(c) : NEXT_ANY;
+	if (c->inhibit || next)
 		*extra = MODE_STEP;
-	else if (!take_interrupt(c))
+	if (!c->inhibit && next != NEXT_ALONE_FIRST && !take_interrupt(c))
 		return false;
 	if (c->halted) {
 		if (c->options & CPU_OPT_WARM)
@@ -291,9 +305,15 @@ bool cpu_attend(struct cpu *c, unsigned *extra)
 	}
 	c->events &= ~(uint32_t)EV_HALT;
 	/* Only if the instruction follows in this run: RF lets it run once. */
-	if (c->events & (EV_STEP | EV_RESUME) && c->budget + c->reserve > 0 && !code_breakpoint(c))
+	if (was_halted && stops_at_handler(c))
 		return false;
-	return !put_off(c); /* an interrupt or a breakpoint just now */
+	if (c->events & (EV_STEP | EV_RESUME) && c->budget + c->reserve > 0 && !own_breakpoint(c))
+		return false;
+	if (put_off(c)) /* an interrupt or a breakpoint just now */
+		return false;
+	if (c->events & EV_DEBUGGER)
+		grant_next(c);
+	return true;
 }
 
 /* ---- 4. cpu_run() --------------------------------------------------------------------------- */
@@ -319,8 +339,10 @@ FORCE_INLINE bool execute(struct cpu *c, const struct insn *i)
 			c->events &= ~(uint32_t)EV_INHIBIT;
 		return likely(!(traced | c->debug_hits)) || debug_trap(c, traced);
 	}
-	if (r == RUN_FAULT)
+	if (r == RUN_FAULT) {
+		c->debugger.hit = false; /* it did not happen */
 		return deliver(c);
+	}
 	if (c->exit == CPU_EXIT_STOP || c->exit == CPU_EXIT_NOMEM || c->exit == EXIT_AGAIN) {
 		/* The instruction has not run: everything as before it. */
 		c->inhibit = was_inhibited;
@@ -361,7 +383,7 @@ static bool refill(struct cpu *c)
 
 static uint64_t used(const struct cpu *c) { return (uint64_t)(c->slice - c->reserve - c->budget); }
 
-/* Did it stop for the observer's sake?  (It has counted the instruction that is still to come.) */
+/* Did it stop for an observer's or a debugger's sake?  (It has counted the instruction that is still to come.) */
 static bool runs_again(struct cpu *c)
 {
 	if (c->exit != EXIT_AGAIN)
@@ -379,6 +401,7 @@ enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 	c->budget = 0;
 	c->exc.vector = -1;
 	c->patch = NULL;
+	c->exact = true;
 	if (c->undelivered.vector >= 0) {
 		c->events &= ~(uint32_t)EV_EXIT; /* may be left from a run that ended for another reason */
 		if (!deliver_undelivered(c)) {
@@ -402,10 +425,14 @@ enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 			extra = MODE_STEP;
 		c->again = false;
 		const struct insn *i = find_block(c, extra);
-		c->exact = extra;
+		c->exact = c->alone = extra;
 		if (unlikely(!execute(c, i)) && !runs_again(c))
 			break;
 	}
+	c->exact = true;
+	c->alone = false;
+	if (unlikely(c->events & EV_DEBUGGER))
+		end_debugged_run(c);
 	fpu_leave(c);
 	c->instructions += used(c);
 	c->budget = c->reserve = c->slice = 0;

@@ -27,6 +27,7 @@ struct cpu *cpu_new(const struct cpu_config *config)
 	if (!c)
 		return NULL;
 	c->um = config->um;
+	c->exact = true; /* nothing is running */
 	c->bus = config->bus;
 	c->options = config->options;
 	c->ram = config->ram;
@@ -71,6 +72,7 @@ static void start_afresh(struct cpu *c)
 	c->inhibit_debug = false;
 	c->patch = NULL;
 	c->events = (c->events & EV_NMI) | (c->halted ? EV_HALT : 0u) | (c->inhibit ? EV_INHIBIT : 0u);
+	debugger_starts_afresh(c);
 	tell_mode(c);
 	cpu_invalidate_all(c);
 	mode_changed(c);

@@ -11,6 +11,7 @@
  * its instruction's bytes, as they are in memory now, were compared with its own.  Its place in the table,
  * by linear address, is no more than a guess.
  */
+#include "cpu/block.h"
 #include "cpu/decode.h"
 #include "cpu/memory.h"
 #include "cpu/uncached.h"
@@ -40,6 +41,8 @@ bool memos_new(struct cpu *c)
 }
 
 void memos_free(struct cpu *c) { free(c->memos); }
+
+void memos_forget(struct cpu *c) { memset(c->memos, 0, MEMOS * sizeof(*c->memos)); }
 
 static struct memo *memo_at(struct cpu *c, uint32_t linear)
 {
@@ -77,7 +80,7 @@ static bool decode_memo(struct cpu *c, struct memo *m, const uint8_t *p, unsigne
 	}
 	i->count = 1;
 	if (!(i->flags & INSN_END)) {
-		i[1].fn = op_uncached_next;
+		i[1].fn = c->debugger.splits ? op_block_return : op_uncached_next;
 		i[1].off = i->len;
 		i[1].flags = INSN_END;
 		i[1].count = 1;

@@ -9,6 +9,7 @@
 
 bool memos_new(struct cpu *c); /* false: no memory */
 void memos_free(struct cpu *c);
+void memos_forget(struct cpu *c);
 
 /* The instruction at `linear`, decoded from its bytes as they are now.  The caller has checked that CS reaches
  * its first byte, and checks the others (insn->len).  NULL: an exception or c->exit is recorded.  Good until
