@@ -81,8 +81,8 @@ enum vm_engine vm_get_engine(const struct vm *vm)
 
 const char *vm_engine_reason(const struct vm *vm)
 {
-	if (vm->observers)
-		return "the guest is observed, which takes the portable engine";
+	if (vm->portable_holds)
+		return "the guest is observed or debugged, which takes the portable engine";
 	return vm->direct ? NULL : vm->engine_why;
 }
 
@@ -94,12 +94,27 @@ struct direct *vm_direct(struct vm *vm)
 bool vm_set_engine(struct vm *vm, enum vm_engine engine)
 {
 	bool direct = engine != VM_ENGINE_PORTABLE;
-	if (direct && (!vm->direct || vm->observers))
+	if (direct && (!vm->direct || vm->portable_holds))
 		return false;
 	vm->engine = direct ? VM_ENGINE_DIRECT : VM_ENGINE_PORTABLE;
 	if (!direct)
 		rest_engine(vm);
 	return true;
+}
+
+void hold_portable(struct vm *vm)
+{
+	if (!vm->portable_holds) {
+		vm->unheld = vm->engine;
+		vm_set_engine(vm, VM_ENGINE_PORTABLE);
+	}
+	vm->portable_holds++;
+}
+
+void release_portable(struct vm *vm)
+{
+	if (!--vm->portable_holds)
+		vm_set_engine(vm, vm->unheld);
 }
 
 /* ---- 2. Interrupting ------------------------------------------------------------------------ */

@@ -10,6 +10,7 @@
  *   console.c   bytes between the serial port and two file descriptors
  *   log.c       -d: exceptions, decoded blocks, shadow events
  *   observe.c   who hears of shadow events, translations, interrupts, and of the run
+ *   debug.c     a debugger: breakpoints, steps, stops
  *   descriptors.c file descriptors that others want watched
  *   check.c     two machines in lock-step, one by each engine
  *   saved.c     a machine's state as bytes, and back
@@ -104,10 +105,16 @@ struct vm {
 	uint64_t next_proof;  /* when to try the next proof of being stuck */
 	const struct vm_observer *observer[VM_OBSERVERS_MAX];
 	unsigned observers;
-	enum vm_engine unobserved;    /* the engine to go back to when nobody observes any more */
 	const struct vm_listener *listener[VM_LISTENERS_MAX];
 	unsigned listeners;
 	bool reset_wanted;            /* vm_reset() */
+	unsigned portable_holds;      /* who needs the portable engine: observers, a debugger */
+	enum vm_engine unheld;        /* the engine to go back to when nobody does any more */
+	const struct vm_debugger *debugger;
+	bool debug_holds, stepping;
+	bool pause_untold;            /* vm_pause() has paused it, and a debugger would like to know */
+	bool let_end;                 /* the run ends with... */
+	enum vm_end end_shown;
 	struct vm_descriptor descriptor[VM_DESCRIPTORS_MAX];
 	unsigned descriptors;
 	const char *aborted;          /* vm_abort(): why, or NULL */
@@ -150,6 +157,9 @@ void free_engine(struct vm *vm);
 void enter_engine(struct vm *vm);
 void leave_engine(struct vm *vm);
 enum cpu_exit run_engine(struct vm *vm, uint64_t budget, bool waiting);
+/* From now on the portable engine, until as many have released it as held it. */
+void hold_portable(struct vm *vm);
+void release_portable(struct vm *vm);
 void rest_engine(struct vm *vm);        /* about to sleep */
 void interrupt_engine(struct vm *vm);   /* after cpu_kick(): from any thread, any signal handler */
 /* The board has work earlier than it had: a timer was set by the guest. */
@@ -194,6 +204,13 @@ void apply_observers(struct vm *vm);
 void tell_change(struct vm *vm, enum vm_change change);
 /* Guest-physical memory that is not there was accessed. */
 void tell_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t value);
+
+/* ---- debug.c -------------------------------------------------------------------------------- */
+
+void debug_paused(struct vm *vm);                   /* it is paused, by whomever */
+bool debug_stopped(struct vm *vm);                  /* CPU_EXIT_DEBUG; false: there is no debugger */
+bool debug_keeps(struct vm *vm, enum vm_end end);   /* shown to the debugger: the run does not end yet */
+bool debug_ends(struct vm *vm, enum vm_end *end);   /* ... now it does */
 
 /* ---- descriptors.c -------------------------------------------------------------------------- */
 

@@ -97,10 +97,7 @@ bool vm_observe(struct vm *vm, const struct vm_observer *observer)
 {
 	if (vm->observers == VM_OBSERVERS_MAX)
 		return false;
-	if (!vm->observers) {
-		vm->unobserved = vm->engine;
-		vm_set_engine(vm, VM_ENGINE_PORTABLE);
-	}
+	hold_portable(vm);
 	vm->observer[vm->observers++] = observer;
 	apply_observers(vm);
 	return true;
@@ -114,10 +111,11 @@ void vm_unobserve(struct vm *vm, const struct vm_observer *observer)
 			vm->observer[kept++] = vm->observer[k];
 	if (kept == vm->observers)
 		return;
+	unsigned gone = vm->observers - kept;
 	vm->observers = kept;
 	apply_observers(vm);
-	if (!kept)
-		vm_set_engine(vm, vm->unobserved);
+	while (gone--)
+		release_portable(vm);
 }
 
 void vm_abort(struct vm *vm, const char *why)

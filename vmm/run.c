@@ -269,6 +269,8 @@ static bool handle_exit(struct vm *vm, struct pace *pace, enum cpu_exit exit)
 		pace->end = end_with(vm, VM_NOMEM, "no memory for shadow tables", true);
 		return true;
 	case CPU_EXIT_DEBUG:
+		if (debug_stopped(vm))
+			return false;
 		pace->end = end_with(vm, VM_KICKED, "a breakpoint", true);
 		return true;
 	}
@@ -303,13 +305,15 @@ enum vm_end vm_run(struct vm *vm)
 	enter_engine(vm);
 	for (;;) {
 		uint64_t now = vm_now(vm);
-		if (look_around(vm, &pace, now))
+		if (look_around(vm, &pace, now) || debug_ends(vm, &pace.end))
 			break;
 		if (vm->reset_wanted && obey_request(vm, &pace))
 			break;
+		if (vm->paused)
+			debug_paused(vm);
 		if (vm->paused || (vm->board->is_full && vm->board->is_full(vm)))
 			sleep_until(vm, UINT64_MAX);
-		else if (run_slice(vm, &pace, now))
+		else if (run_slice(vm, &pace, now) && !debug_keeps(vm, pace.end))
 			break;
 	}
 	leave_engine(vm);

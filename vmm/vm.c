@@ -225,4 +225,5 @@ void vm_pause(struct vm *vm, bool paused)
 	if (paused && vm->cpu)
 		cpu_kick(vm->cpu);
 	tell_change(vm, paused ? VM_CHANGE_PAUSED : VM_CHANGE_RESUMED);
+	vm->pause_untold = paused;
 }

@@ -181,6 +181,39 @@ void vm_reset(struct vm *vm);
 /* The NMI button.  false: this machine has none. */
 bool vm_nmi(struct vm *vm);
 
+/* A debugger of the guest, one at a time (cpu.h, section 8, says what breakpoints are).  What follows is for when
+ * vm_pause() may be called, and nothing of it is seen by the guest, but that its clocks stand still while it is stopped.
+ * While there is a breakpoint or a step, the portable engine runs; afterwards the other one may again. */
+enum vm_stop_reason {
+	VM_STOP_PAUSED,     /* vm_pause(), whoever called it */
+	VM_STOP_STEP,
+	VM_STOP_BREAKPOINT,
+	VM_STOP_WATCHPOINT,
+	VM_STOP_END,        /* the run would have ended: triple fault, VM_STUCK, VM_KILLED, VM_CRASHED */
+};
+struct vm_stop {
+	enum vm_stop_reason reason;
+	struct cpu_stop at; /* STEP, BREAKPOINT, WATCHPOINT */
+	const char *why;    /* END: what vm_last_words() would have said, until the guest goes on */
+};
+struct vm_debugger {
+	void *user;
+	/* The guest has stopped and the vm is paused; called between instructions, in the thread that runs the vm.  May
+	 * do what vm_pause() may be called from, that as well. */
+	void (*stopped)(void *user, const struct vm_stop *stop);
+};
+/* It stays the caller's until it is detached.  false: there is one. */
+bool vm_attach_debugger(struct vm *vm, const struct vm_debugger *debugger);
+/* Breakpoints and steps go with it; paused or not, the vm stays as it is. */
+void vm_detach_debugger(struct vm *vm, const struct vm_debugger *debugger);
+/* As cpu_add_breakpoint(), cpu_remove_breakpoint(); false also without a debugger. */
+bool vm_add_breakpoint(struct vm *vm, const struct cpu_breakpoint *breakpoint);
+bool vm_remove_breakpoint(struct vm *vm, const struct cpu_breakpoint *breakpoint);
+/* Go on for one instruction (cpu_set_step()); vm_pause(vm, false) goes on for good.  After VM_STOP_END either tries
+ * again from what the state is then; vm_let_end() lets the run end as it would have. */
+bool vm_step(struct vm *vm);
+void vm_let_end(struct vm *vm);
+
 /* Watch a file descriptor: ready() is called in the thread that runs the vm, between instructions, and may call whatever
  * vm_pause() may be beside, and these three.  false: there are VM_DESCRIPTORS_MAX already. */
 bool vm_add_descriptor(struct vm *vm, const struct vm_descriptor *descriptor);
