@@ -18,6 +18,7 @@
 #define CLI_CLI_H
 
 #include "scope/check.h"
+#include "scope/gdb.h"
 #include "scope/scope.h"
 #include "scope/stats.h"
 #include "scope/trace.h"
@@ -112,6 +113,8 @@ bool set_hypercalls(struct parse *p, const char *value);
 
 bool set_monitor(struct parse *p, const char *value);
 bool set_qmp(struct parse *p, const char *value);
+bool set_gdb(struct parse *p, const char *value);
+bool set_gdb_default(struct parse *p, const char *value);
 bool add_symbols(struct parse *p, const char *value);
 /* Can somebody steer the guest from outside the terminal? */
 bool has_remote(const struct run_options *o);

@@ -36,6 +36,24 @@ bool set_qmp(struct parse *p, const char *value)
 	return set_socket(p, "-qmp", value, &p->o->scope.qmp);
 }
 
+bool set_gdb(struct parse *p, const char *value)
+{
+	char why[256];
+	if (!gdb_check(value, why, sizeof why))
+		return refuse_option(p, "-gdb %s", why);
+	if (p->o->scope.gdb)
+		return refuse_option(p, "-gdb %.60s: there is one already", value);
+	p->o->scope.gdb = value;
+	return true;
+}
+
+/* As QEMU has it. */
+bool set_gdb_default(struct parse *p, const char *value)
+{
+	(void)value;
+	return set_gdb(p, "tcp::1234");
+}
+
 bool add_symbols(struct parse *p, const char *value)
 {
 	struct scope_config *c = &p->o->scope;
@@ -47,5 +65,5 @@ bool add_symbols(struct parse *p, const char *value)
 
 bool has_remote(const struct run_options *o)
 {
-	return o->scope.monitor || o->scope.qmp;
+	return o->scope.monitor || o->scope.qmp || o->scope.gdb;
 }

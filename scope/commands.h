@@ -44,4 +44,7 @@ monitor_function command_stop, command_cont, command_engine, command_quit, comma
 
 monitor_function command_symbols, info_symbols, info_symbols_json, info_symbol;
 
+/* gdb.c */
+monitor_function command_gdbserver;
+
 #endif

@@ -43,6 +43,7 @@ static const struct monitor_command commands[] = {
 	{ "system_powerdown", "", "the power button, which this machine has not", command_powerdown, NULL },
 	{ "nmi", "", "a non-maskable interrupt", command_nmi, NULL },
 	{ "log", " [LIST]", "what is logged: none, int, in_asm, shadow, unimp with commas between", command_log, NULL },
+	{ "gdbserver", " [ADDRESS|none]", "wait for gdb at tcp:[HOST]:PORT or unix:PATH; or no more", command_gdbserver, NULL },
 	{ "quit", "", "end the run", command_quit, NULL },
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])

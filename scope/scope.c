@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "scope/check.h"
+#include "scope/gdb.h"
 #include "scope/monitor.h"
 #include "scope/qmp.h"
 #include "scope/server.h"
@@ -72,7 +73,7 @@ static bool open_parts(struct scope *scope, const struct scope_config *config, c
 		return false;
 	if (config->qmp && !(scope->qmp = qmp_listen(scope, config->qmp, why, bytes)))
 		return false;
-	return true;
+	return !config->gdb || gdb_listen(scope, config->gdb, why, bytes);
 }
 
 static void on_change(void *user, enum vm_change change)
@@ -103,6 +104,7 @@ void scope_close(struct scope *scope)
 {
 	if (!scope)
 		return;
+	gdb_close(scope);
 	server_close(scope->qmp);
 	server_close(scope->monitor);
 	vm_unlisten(scope->vm, &scope->listener);
@@ -116,6 +118,7 @@ void scope_close(struct scope *scope)
 void scope_end(struct scope *scope, enum vm_end end)
 {
 	qmp_tell_end(scope, end);
+	gdb_tell_end(scope, end);
 }
 
 /* ---- 2. Symbols ----------------------------------------------------------------------------- */

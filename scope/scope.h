@@ -59,7 +59,7 @@ struct scope_config {
 	const char *image;                      /* whose symbols do where no others are given */
 	const char *symbols[SCOPE_SYMBOLS_MAX]; /* files, or "kallsyms" */
 	unsigned symbol_files;
-	const char *monitor, *qmp;              /* sockets: server.h */
+	const char *monitor, *qmp, *gdb;        /* sockets: server.h */
 	unsigned checks;        /* enum check_bit: 0, or what to check from the first instruction on */
 	FILE *reports;          /* ... and where that is reported */
 	const struct trace_options *trace; /* trace from the start, to this file */
