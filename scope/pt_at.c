@@ -374,14 +374,17 @@ static void add_verdict(const struct at *a, const char *rings, const char *name,
 		snprintf(result, sizeof result, "#PF(%u%s%s%s%s)", v->error, v->error & UM_PRESENT ? " P" : "",
 		         v->error & UM_WRITE ? " W" : "", v->error & UM_USER ? " U" : "",
 		         v->error & UM_RSVD ? " RSVD" : "");
-	text_add(a->out, "  %-8s %-7s %-15s %s\n", rings, name, result, v->shadow ? v->shadow : "");
+	if (v->shadow)
+		text_add(a->out, "  %-8s %-7s %-15s %s\n", rings, name, result, v->shadow);
+	else
+		text_add(a->out, "  %-8s %-7s %s\n", rings, name, result);
 	text_add(a->out, "           %s\n", v->why);
 }
 
 /* Rings 0 to 2 are one to paging: the supervisor. */
 static void add_accesses(const struct at *a)
 {
-	text_add(a->out, "\n  ring     access  guest           %s\n", a->pt->has_shadow ? "shadow" : "");
+	text_add(a->out, "\n  ring     access  guest%s\n", a->pt->has_shadow ? "           shadow" : "");
 	for (unsigned ring = 0; ring < 4; ring++) {
 		if (a->o->ring < 0 && (ring == 1 || ring == 2))
 			continue;

@@ -82,7 +82,7 @@ bool pt_entries(const struct space *space, struct text *out, char *why, size_t b
 	if (!pt)
 		return false;
 	pt_add_head(pt, out);
-	text_add(out, "page numbers     entries      GSDACtUWP frames   (S: 4 MiB, T: PAT, C: PCD, t: PWT)\n");
+	text_add(out, "page numbers     entries      GSDACtUWP frames (S 4 MiB, T PAT, C PCD, t PWT)\n");
 	for (unsigned last; slot < PT_ENTRIES && e.lines < PT_RUNS_MAX; slot = last + 1) {
 		uint32_t pde = pt->directory[slot];
 		last = slot;

@@ -17,7 +17,7 @@
 #include "scope/pt_inside.h"
 
 enum {
-	REFS_SHOWN = 6,      /* references named of one table */
+	REFS_SHOWN = 4,      /* references named of one table */
 	RANGES_SHOWN = 8,    /* ... and ranges of directories */
 	ROOTS_MAX = 1024,    /* lines of --roots: each costs a look at 1,024 entries */
 };

@@ -178,10 +178,10 @@ static void add_text(const struct tables *t, struct text *out)
 	pt_add_head(pt, out);
 	if (!pt->paging)
 		return;
-	text_add(out, "directory %08x: %u of %u entries present: %u lead to tables, %u are 4 MiB pages", pt->space.cr3 & PT_BIT_FRAME,
-	         c.present, (unsigned)PT_ENTRIES, c.tables, c.large);
+	text_add(out, "directory %08x: %u entries present: %u to tables, %u of 4 MiB", pt->space.cr3 & PT_BIT_FRAME,
+	         c.present, c.tables, c.large);
 	if (c.reserved)
-		text_add(out, ",\n  %u have reserved bits set", c.reserved);
+		text_add(out, ",\n  %u with reserved bits set", c.reserved);
 	text_add(out, "\n");
 	if (pt->root)
 		text_add(out, "its shadow is table %u\n", pt->root);
