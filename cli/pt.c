@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cli/pt.c - umbra pt: the page-table microscope on a dump, or raw memory.
+ * cli/pt.c - umbra pt: the page-table microscope on a running guest, a dump, or raw memory.
  *
- *   1. A file
- *   2. The verb
+ *   1. A running guest     its monitor's own `pt`
+ *   2. A file
+ *   3. The verb
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli/cli.h"
+#include "scope/client.h"
 #include "scope/dump.h"
 #include "scope/pt.h"
 
@@ -28,7 +31,40 @@ static int print(const struct text *out)
 	return refuse(STATUS_HOST, strerror(errno));
 }
 
-/* ---- 1. A file ------------------------------------------------------------------------------ */
+/* ---- 1. A running guest --------------------------------------------------------------------- */
+
+static bool is_guest(const char *what)
+{
+	struct stat s;
+	return strncmp(what, "unix:", 5) == 0 || strncmp(what, "tcp:", 4) == 0 || (stat(what, &s) == 0 && S_ISSOCK(s.st_mode));
+}
+
+static int ask_guest(const char *socket, unsigned count, const char *const *word)
+{
+	struct text line = { 0 }, out = { 0 };
+	char why[512];
+	int status = STATUS_OK;
+	text_add(&line, "pt");
+	for (unsigned k = 0; k < count; k++)
+		text_add(&line, " %s", word[k]);
+	switch (client_monitor(socket, text_string(&line), &out, why, sizeof why)) {
+	case CLIENT_DONE:
+		status = print(&out);
+		break;
+	case CLIENT_REFUSED:
+		fprintf(stderr, "umbra: %s", text_string(&out));
+		status = STATUS_USAGE;
+		break;
+	case CLIENT_LOST:
+		status = refuse(STATUS_START, why);
+		break;
+	}
+	text_free(&line);
+	text_free(&out);
+	return status;
+}
+
+/* ---- 2. A file ------------------------------------------------------------------------------ */
 
 /* What the file does not say, the options must: where the tables are, and that there are any. */
 static bool complete(const struct dump *d, struct space *space, struct pt_options *o, char *why, size_t bytes)
@@ -94,13 +130,14 @@ static int show_file(const char *path, unsigned count, const char **word)
 	return status;
 }
 
-/* ---- 2. The verb ---------------------------------------------------------------------------- */
+/* ---- 3. The verb ---------------------------------------------------------------------------- */
 
 void print_pt_help(FILE *to)
 {
 	struct text out = { 0 };
 	fprintf(to, "usage: umbra pt WHAT [OPTIONS]\n\n"
-	            "WHAT is a dump (the monitor's dump-guest-memory, or QEMU's), or a file of raw memory together with --cr3.\n\n");
+	            "WHAT is the socket of a running guest (umbra run -qmp unix:SOCKET), a dump (the monitor's\n"
+	            "dump-guest-memory, or QEMU's), or a file of raw memory together with --cr3.\n\n");
 	pt_help(&out);
 	fputs(text_string(&out), to);
 	fprintf(to, "  %-15s %s\n", "--base ADDR", "where raw memory begins in the guest's");
@@ -122,6 +159,8 @@ int pt_verb(int argc, char **argv)
 		return STATUS_OK;
 	}
 	if (argc < 2 || argv[1][0] == '-')
-		return refuse(STATUS_USAGE, "pt: whose page tables?  A dump, or raw memory; try `umbra help pt`");
+		return refuse(STATUS_USAGE, "pt: whose page tables?  A guest's socket, a dump, or raw memory; try `umbra help pt`");
+	if (is_guest(argv[1]))
+		return ask_guest(argv[1], (unsigned)argc - 2, (const char *const *)(argv + 2));
 	return show_file(argv[1], (unsigned)argc - 2, (const char **)(argv + 2));
 }
