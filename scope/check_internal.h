@@ -167,7 +167,7 @@ bool locate(struct check *k, struct finding *finding);
 /* Missing entries that wait for their kernel: more at once are not looked into. */
 #define MISSING_MAX 8u
 /* Instructions that a kernel has to add one. */
-#define HALF_PATIENCE 100000u
+#define MISSING_PATIENCE 100000u
 struct tables {
 	uint32_t directory[DIRECTORIES_MAX]; /* that CR3 pointed to, the latest first */
 	unsigned directories, missings;

@@ -3,8 +3,9 @@
  * scope/check_tables.c - entries, directories and control bits that do not go together: half, slot, wp.
  *
  *   1. Saying          a finding about an access
- *   2. half            a kernel entry that another directory has and this one lacks
- *   3. slot            tables looked for in a slot that is not the recursive one
+ *   2. Waiting         for the kernel to add what is missing
+ *   3. half            a kernel entry that another directory has and this one lacks
+ *      slot            tables looked for in a slot that is not the recursive one
  *   4. wp              ring 0 writes to a read-only page while CR0.WP is clear
  *   5. Hearing
  *
@@ -30,7 +31,33 @@ static struct finding finding_of(struct check *k, const struct cpu_access *a, en
 	return f;
 }
 
-/* ---- 2. half -------------------------------------------------------------------------------- */
+/* ---- 2. Waiting ----------------------------------------------------------------------------- */
+
+/* Many kernels add or copy a missing entry when it is missed, in their page-fault handler: that is no mistake. */
+static void wait_for(struct check *k, const struct finding *f)
+{
+	if (k->tables.missings < MISSING_MAX)
+		k->tables.missing[k->tables.missings++] = *f;
+}
+
+static void settle(struct check *k, bool end)
+{
+	struct tables *t = &k->tables;
+	unsigned kept = 0;
+	for (unsigned n = 0; n < t->missings; n++) {
+		struct finding f = t->missing[n];
+		bool patient = cpu_instructions(k->target.cpu) - f.at < MISSING_PATIENCE;
+		if (directory_entry(k, f.cr3, f.linear) & PTE_P)
+			continue;
+		if (!end && patient && f.cr3 == k->space.cr3)
+			t->missing[kept++] = f;
+		else
+			report(k, &f);
+	}
+	t->missings = kept;
+}
+
+/* ---- 3. half, slot -------------------------------------------------------------------------- */
 
 #define ACCESSED_DIRTY (PTE_A | PTE_D)
 
@@ -54,45 +81,31 @@ static bool is_kin(const struct check *k, uint32_t other, uint32_t eip)
 	return ours & PTE_P && !((ours ^ theirs) & ~(uint32_t)ACCESSED_DIRTY);
 }
 
-/* Some kernels copy what is missing when it is missed, in their page-fault handler: so it waits (settle). */
 static void check_half(struct check *k, const struct cpu_access *a)
 {
 	struct tables *t = &k->tables;
-	for (unsigned n = 0; n < t->directories && t->missings < MISSING_MAX; n++) {
+	for (unsigned n = 0; n < t->directories; n++) {
 		uint32_t other = t->directory[n], entry = directory_entry(k, other, a->linear);
 		if (other == k->space.cr3 || (entry & (PTE_P | PTE_US)) != PTE_P || !is_kin(k, other, a->eip))
 			continue;
 		struct finding f = finding_of(k, a, FOUND_HALF);
 		f.value = other;
 		f.is_written = writers_find(&k->writers, other + (a->linear >> 22) * 4, &f.write);
-		t->missing[t->missings++] = f;
+		wait_for(k, &f);
 		return;
 	}
 }
-
-static void settle(struct check *k, bool end)
-{
-	struct tables *t = &k->tables;
-	unsigned kept = 0;
-	for (unsigned n = 0; n < t->missings; n++) {
-		struct finding f = t->missing[n];
-		bool patient = cpu_instructions(k->target.cpu) - f.at < HALF_PATIENCE;
-		if (directory_entry(k, f.cr3, f.linear) & PTE_P)
-			continue;
-		if (!end && patient && f.cr3 == k->space.cr3)
-			t->missing[kept++] = f;
-		else
-			report(k, &f);
-	}
-	t->missings = kept;
-}
-
-/* ---- 3. slot -------------------------------------------------------------------------------- */
 
 uint32_t through_slot(uint32_t linear, uint32_t slot)
 {
 	uint32_t meant = linear >> 22, index = linear >> 12 & (SLOTS - 1);
 	return slot << 22 | (index == meant ? slot : index) << 12 | (linear & 0xFFFu);
+}
+
+/* User addresses, and whatever else a kernel has elsewhere, are not looked at: who errs about the slot errs by a little. */
+static bool are_near(uint32_t slot, uint32_t other)
+{
+	return slot >> 8 == other >> 8; /* the same GiB */
 }
 
 static void check_slot(struct check *k, const struct cpu_access *a)
@@ -102,14 +115,15 @@ static void check_slot(struct check *k, const struct cpu_access *a)
 	if (k->target.read(k->target.user, k->space.cr3, directory, sizeof directory) != sizeof directory)
 		return;
 	for (uint32_t slot = 0; slot < SLOTS; slot++) {
-		if (!(directory[slot] & PTE_P) || (directory[slot] & PTE_FRAME) != k->space.cr3)
+		if (!(directory[slot] & PTE_P) || (directory[slot] & PTE_FRAME) != k->space.cr3 ||
+		    !are_near(slot, a->linear >> 22))
 			continue;
 		space_walk(&k->space, through_slot(a->linear, slot), &meant);
 		if (!meant.present || meant.large)
 			continue;
 		struct finding f = finding_of(k, a, FOUND_SLOT);
 		f.value = slot;
-		report(k, &f);
+		wait_for(k, &f);
 		return;
 	}
 }
