@@ -38,7 +38,7 @@ LIBS       := -lZydis -lz -llzma -lzstd -llz4 -ljansson -lelf -lpthread
 # ---- 2. What there is ----------------------------------------------------------------------------
 
 CORE_SRC := $(wildcard shadow/*.c)
-VM_SRC   := $(wildcard record/*.c scope/*.c cpu/*.c cpu/*.S direct/*.c direct/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c)
+VM_SRC   := $(wildcard record/*.c scope/*.c scope/*.S cpu/*.c cpu/*.S direct/*.c direct/*.S machine/*.c machine/virtio/*.c guest/*.c guest/lguest/*.c vmm/*.c)
 # Guest x87 and SSE instructions run on the host's: x86-64 only (cpu/fpu.h).  HOST=other: as elsewhere.
 TRIPLE   := $(shell $(CC) -dumpmachine)
 HOST     ?= $(firstword $(subst -, ,$(TRIPLE)))
@@ -94,6 +94,9 @@ $(BUILD)/%.o: %.S $(BUILD)/flags
 
 # (Later libraries have newer names for what all have.)
 $(BUILD)/machine/virtio/net_user.o: HOST_FLAGS += -Wno-deprecated-declarations
+
+# The page's files are in the program.
+$(BUILD)/scope/html_files.o: $(wildcard scope/page/*)
 
 # Our own guests: 32-bit multiboot images, freestanding, so that no 32-bit C library is needed.  Only
 # where the compiler makes x86 code.  make GUEST_CC=clang

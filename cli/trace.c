@@ -5,7 +5,7 @@
  *   1. Options
  *   2. Reading      a file of JSON lines
  *   3. Showing      table, summary
- *   4. Converting   to Chrome's form, to JSON lines
+ *   4. Converting   to Chrome's form, to JSON lines, to a page
  *   5. The verb
  */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "scope/html.h"
 
 struct options {
 	const char *what;
@@ -20,7 +21,7 @@ struct options {
 	size_t last;
 	unsigned top;
 	bool summary, help;
-	const char *chrome, *jsonl;
+	const char *chrome, *jsonl, *html;
 };
 
 /* ---- 1. Options ----------------------------------------------------------------------------- */
@@ -79,7 +80,7 @@ static bool set_summary(struct options *o, const char *name, const char *value)
 
 static bool set_path(struct options *o, const char *name, const char *value)
 {
-	*(*name == 'c' ? &o->chrome : &o->jsonl) = value;
+	*(*name == 'c' ? &o->chrome : *name == 'h' ? &o->html : &o->jsonl) = value;
 	return true;
 }
 
@@ -102,6 +103,7 @@ static const struct {
 	{ "top", "N", "... the first N of each (10)", set_top },
 	{ "chrome", "FILE", "write them to FILE as Chrome trace events, for Perfetto", set_path },
 	{ "jsonl", "FILE", "write them to FILE as JSON lines", set_path },
+	{ "html", "FILE", "write a page to look at, which needs nothing but a browser", set_path },
 	{ "help", NULL, "say this", set_help },
 };
 #define OPTIONS (sizeof options / sizeof options[0])
@@ -268,17 +270,32 @@ static bool convert(const struct options *o, const struct trace_log *log, const 
 	return done;
 }
 
+static bool write_page(const struct trace_log *log, const char *path)
+{
+	struct text trace = { 0 };
+	char why[256] = "no memory";
+	html_trace(log, &trace);
+	const struct html_parts parts = { .trace = text_string(&trace) };
+	bool done = !trace.cut && html_write(&parts, path, why, sizeof why);
+	if (!done)
+		fprintf(stderr, "umbra: %s\n", why);
+	text_free(&trace);
+	return done;
+}
+
 /* ---- 5. The verb ---------------------------------------------------------------------------- */
 
 static int look(const struct options *o, struct trace_log *log)
 {
-	bool written = o->chrome || o->jsonl;
+	bool written = o->chrome || o->jsonl || o->html;
 	if (!read_log(o, log))
 		return STATUS_START;
 	trace_log_filter(log, &o->trace.filter, o->last);
 	if (o->chrome && !convert(o, log, o->chrome, true))
 		return STATUS_HOST;
 	if (o->jsonl && !convert(o, log, o->jsonl, false))
+		return STATUS_HOST;
+	if (o->html && !write_page(log, o->html))
 		return STATUS_HOST;
 	if ((!written || o->summary) && (!show(o, log) || fflush(stdout) != 0)) {
 		fprintf(stderr, "umbra: standard output: %s\n", strerror(errno));

@@ -47,4 +47,7 @@ monitor_function command_symbols, info_symbols, info_symbols_json, info_symbol;
 /* gdb.c */
 monitor_function command_gdbserver;
 
+/* html_command.c */
+monitor_function command_html;
+
 #endif

@@ -229,6 +229,9 @@ struct trace_log {
 /* JSON lines: text, or a file's.  false: why, with the line's number. */
 bool trace_log_read(struct trace_log *log, const char *text, size_t bytes, struct symbols_error *error);
 bool trace_log_read_file(struct trace_log *log, FILE *file, struct symbols_error *error);
+/* One more, by hand.  false: no memory (what is beyond TRACE_LOG_MAX is left out: log->cut). */
+bool trace_log_add(struct trace_log *log, const struct trace_record *r);
+bool trace_log_name(struct trace_log *log, uint32_t eip, const char *name);
 void trace_log_free(struct trace_log *log);
 struct trace_names trace_log_names(const struct trace_log *log);
 /* Keep what a filter takes, of it the last `count` (0: all). */

@@ -40,7 +40,7 @@ static uint32_t *name_slot(const struct trace_log *log, uint32_t eip)
 	return &log->name_slot[at];
 }
 
-static bool add_name(struct trace_log *log, uint32_t eip, const char *name)
+bool trace_log_name(struct trace_log *log, uint32_t eip, const char *name)
 {
 	if (!log->name_slot && !(log->name_slot = calloc(NAME_SLOTS, sizeof *log->name_slot)))
 		return false;
@@ -194,7 +194,7 @@ __attribute__((format(printf, 2, 3))) static bool refuse(struct symbols_error *e
 	return false;
 }
 
-static bool add_record(struct trace_log *log, const struct trace_record *r)
+bool trace_log_add(struct trace_log *log, const struct trace_record *r)
 {
 	if (log->count == TRACE_LOG_MAX) {
 		log->cut = true;
@@ -233,7 +233,7 @@ static bool take_object(struct trace_log *log, struct line *line)
 		return true;
 	}
 	read_record(line, &r);
-	return line->wrong || (add_record(log, &r) && (!name || add_name(log, r.eip, name)));
+	return line->wrong || (trace_log_add(log, &r) && (!name || trace_log_name(log, r.eip, name)));
 }
 
 static bool take_line(struct trace_log *log, const char *text, size_t bytes, size_t at, struct symbols_error *error)

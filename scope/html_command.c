@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scope/html_command.c - the page of a running guest, into a file: its map, what was traced, what was found.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scope/check.h"
+#include "scope/commands.h"
+#include "scope/html.h"
+
+static void take_record(void *user, const struct trace_record *r)
+{
+	trace_log_add(user, r);
+}
+
+/* The names are the symbols'. */
+static bool log_of(const struct scope *scope, struct trace_log *log)
+{
+	const struct trace_names names = trace_symbols(scope->symbols);
+	struct trace_status s;
+	trace_get_status(scope->trace, &s);
+	log->lost = s.overwritten;
+	trace_visit(scope->trace, HTML_EVENTS, take_record, log);
+	for (size_t k = 0; k < log->count; k++) {
+		char buf[TRACE_NAME_MAX];
+		const char *name = names.name(names.user, log->record[k].eip, buf, sizeof buf);
+		if (*name && !trace_log_name(log, log->record[k].eip, name))
+			return false;
+	}
+	return true;
+}
+
+bool html_write(const struct html_parts *parts, const char *path, char *why, size_t bytes)
+{
+	struct text page = { 0 };
+	html_page(parts, &page);
+	FILE *file = page.cut ? NULL : fopen(path, "we");
+	bool done = file && fwrite(text_string(&page), 1, page.size, file) == page.size;
+	int number = page.cut ? ENOMEM : errno;
+	if (file && fclose(file) != 0 && done) {
+		done = false;
+		number = errno;
+	}
+	text_free(&page);
+	if (!done)
+		snprintf(why, bytes, "%.150s: %s", path, strerror(number));
+	return done;
+}
+
+static void write_page(struct scope *scope, const char *path, struct text *out)
+{
+	struct space space;
+	struct trace_log log = { 0 };
+	struct text map = { 0 }, trace = { 0 }, checks = { 0 };
+	char why[256] = "no memory";
+	space_of_vm(&space, scope->vm, scope->symbols);
+	bool done = html_map(&space, &map, why, sizeof why) && (!scope->trace || log_of(scope, &log));
+	if (done && scope->trace)
+		html_trace(&log, &trace);
+	if (done && scope->check)
+		check_describe(scope->check, true, &checks);
+	const struct html_parts parts = { text_string(&map), trace.size ? text_string(&trace) : NULL,
+		                          checks.size ? text_string(&checks) : NULL };
+	if (!done || !html_write(&parts, path, why, sizeof why))
+		monitor_refuse(scope, out, "%s", why);
+	trace_log_free(&log);
+	text_free(&map);
+	text_free(&trace);
+	text_free(&checks);
+}
+
+void command_html(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	if (*suffix || !*rest)
+		monitor_refuse(scope, out, "html FILE: a file is wanted");
+	else
+		write_page(scope, rest, out);
+}
