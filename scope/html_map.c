@@ -183,13 +183,9 @@ static void end_shadow_run(struct shadow_runs *r)
 	r->count = 0;
 }
 
-static bool take_leaf(void *user, const struct um_leaf *leaf)
+static bool add_leaf(struct shadow_runs *r, uint64_t page, uint64_t gfn, unsigned flags)
 {
-	struct shadow_runs *r = user;
-	uint64_t page = leaf->gva >> UM_PAGE_SHIFT;
-	unsigned flags = (leaf->rights & (UM_WRITE | UM_USER)) | (leaf->tracked ? S_TRACKED : 0u) |
-	                 (leaf->prefetched ? S_PREFETCHED : 0u);
-	if (r->count && (page != r->page + r->count || leaf->gfn != r->gfn + r->count || flags != r->flags))
+	if (r->count && (page != r->page + r->count || gfn != r->gfn + r->count || flags != r->flags))
 		end_shadow_run(r);
 	if (r->runs == HTML_SHADOW_RUNS) {
 		r->cut = true;
@@ -197,20 +193,42 @@ static bool take_leaf(void *user, const struct um_leaf *leaf)
 	}
 	if (!r->count) {
 		r->page = page;
-		r->gfn = leaf->gfn;
+		r->gfn = gfn;
 		r->flags = flags;
 	}
 	r->count++;
 	return true;
 }
 
+static unsigned flags_of(uint8_t rights, bool tracked, bool prefetched)
+{
+	return (rights & (UM_WRITE | UM_USER)) | (tracked ? S_TRACKED : 0u) | (prefetched ? S_PREFETCHED : 0u);
+}
+
+static bool take_leaf(void *user, const struct um_leaf *leaf)
+{
+	return add_leaf(user, leaf->gva >> UM_PAGE_SHIFT, leaf->gfn, flags_of(leaf->rights, leaf->tracked, leaf->prefetched));
+}
+
+/* Live, or as a dump has it. */
+static bool has_shadow(const struct space *space)
+{
+	return space->um || space->leaf;
+}
+
 static void add_shadow(const struct space *space, struct text *out)
 {
 	struct shadow_runs r = { .out = out };
-	if (!space->um)
+	if (!has_shadow(space))
 		return;
 	text_add(out, ",\"shadow\":[");
-	um_visit(space->um, 0, take_leaf, &r);
+	if (space->um)
+		um_visit(space->um, 0, take_leaf, &r);
+	for (size_t k = 0; !space->um && k < space->leaves; k++) {
+		const struct space_leaf *leaf = &space->leaf[k];
+		if (!add_leaf(&r, leaf->linear >> UM_PAGE_SHIFT, leaf->gfn, flags_of(leaf->rights, leaf->tracked, leaf->prefetched)))
+			break;
+	}
 	end_shadow_run(&r);
 	text_add(out, "],\"shadowCut\":%s", r.cut ? "true" : "false");
 }
@@ -222,7 +240,7 @@ bool html_map(const struct space *space, struct text *out, char *why, size_t byt
 	char eip[TRACE_NAME_MAX];
 	text_add(out, "{\"cr0\":%" PRIu32 ",\"cr3\":%" PRIu32 ",\"cr4\":%" PRIu32 ",\"eip\":%" PRIu32 ",\"esp\":%" PRIu32
 	         ",\"cpl\":%u,\"ram\":%" PRIu64 ",\"live\":%s,\"at\":", space->cr0, space->cr3, space->cr4, space->eip, space->esp,
-	         space->cpl, space->ram_bytes, space->um ? "true" : "false");
+	         space->cpl, space->ram_bytes, has_shadow(space) ? "true" : "false");
 	text_add_json(out, space->symbols ? symbols_name(space->symbols, space->eip, eip, sizeof eip) : "");
 	if (!add_classes(space, out)) {
 		snprintf(why, bytes, "no memory for the map");
