@@ -46,6 +46,7 @@ struct model {
 	struct {
 		uint32_t entry, generation;
 	} upper[SLOTS];            /* page directory entries that lead to tables (paging-structure cache) */
+	uint32_t globals[SLOTS];   /* `global` when a global line was last held there */
 	uint32_t local, global, above; /* generations: of non-global lines, of global ones, of `upper` */
 };
 
@@ -59,6 +60,8 @@ uint32_t model_upper(const struct model *m, uint32_t linear);
 void model_hold_page(struct model *m, uint32_t linear, const struct line *line);
 void model_hold_large(struct model *m, uint32_t linear, const struct line *line);
 void model_hold_upper(struct model *m, uint32_t linear, uint32_t entry);
+/* May a global line be live in the 4 MiB of this directory entry? */
+bool model_has_global(const struct model *m, unsigned slot);
 /* INVLPG; a page fault.  true: a large page went. */
 bool model_forget_page(struct model *m, uint32_t linear);
 bool model_forget_fault(struct model *m, uint32_t linear);

@@ -22,6 +22,7 @@ static void empty(struct model *m)
 {
 	memset(m->large, 0, sizeof m->large);
 	memset(m->upper, 0, sizeof m->upper);
+	memset(m->globals, 0, sizeof m->globals);
 	m->local = m->global = m->above = 1;
 }
 
@@ -68,20 +69,27 @@ uint32_t model_upper(const struct model *m, uint32_t linear)
 	return m->upper[linear >> 22].generation == m->above ? m->upper[linear >> 22].entry : 0;
 }
 
-static void hold(const struct model *m, struct line *place, const struct line *line)
+static void hold(struct model *m, unsigned slot, struct line *place, const struct line *line)
 {
 	*place = *line;
 	place->generation = generation(m, line->entry);
+	if (line->entry & PTE_G)
+		m->globals[slot] = m->global;
 }
 
 void model_hold_page(struct model *m, uint32_t linear, const struct line *line)
 {
-	hold(m, &m->page[linear >> 12], line);
+	hold(m, linear >> 22, &m->page[linear >> 12], line);
 }
 
 void model_hold_large(struct model *m, uint32_t linear, const struct line *line)
 {
-	hold(m, &m->large[linear >> 22], line);
+	hold(m, linear >> 22, &m->large[linear >> 22], line);
+}
+
+bool model_has_global(const struct model *m, unsigned slot)
+{
+	return m->globals[slot] == m->global;
 }
 
 void model_hold_upper(struct model *m, uint32_t linear, uint32_t entry)

@@ -49,6 +49,21 @@ static void forget_fault(struct check *k, uint32_t linear)
 		cpu_invalidate(k->target.cpu, linear, linear);
 }
 
+#define UPPER_SAYS (PTE_FRAME | PTE_P | PTE_RW | PTE_US | PTE_PS)
+
+/* A global page stays, in the engine's TLB too.  Where the new directory differs from the old one it has to be heard of,
+ * or another frame there would not be noticed. */
+static void hear_global_pages(struct check *k, uint32_t cr3)
+{
+	for (unsigned slot = 0; slot < SLOTS && cr3 != k->space.cr3; slot++) {
+		uint32_t first = slot << 22;
+		if (!model_has_global(&k->model, slot))
+			continue;
+		if ((table_word(k, k->space.cr3 + slot * 4) ^ table_word(k, cr3 + slot * 4)) & UPPER_SAYS)
+			cpu_invalidate(k->target.cpu, first, first + 0x3FFFFFu);
+	}
+}
+
 void tlb_event(struct check *k, const struct um_event *event)
 {
 	uint32_t mode = (uint32_t)event->value;
@@ -62,6 +77,8 @@ void tlb_event(struct check *k, const struct um_event *event)
 		break;
 	case UM_EV_SWITCH:
 		model_forget_local(&k->model);
+		if (checks(k, CHECK_TLB))
+			hear_global_pages(k, (uint32_t)event->gpa);
 		set_mode(k, k->mode, event->gpa);
 		break;
 	case UM_EV_FLUSH_PAGE:
@@ -165,8 +182,6 @@ static uint32_t leaf_behind(const struct check *k, uint32_t upper, uint32_t line
 	uint32_t leaf = table_word(k, (upper & PTE_FRAME) + (linear >> 12 & 0x3FF) * 4u);
 	return leaf & PTE_P ? leaf & (upper | ~(uint32_t)(PTE_RW | PTE_US)) : 0;
 }
-
-#define UPPER_SAYS (PTE_FRAME | PTE_P | PTE_RW | PTE_US | PTE_PS)
 
 static bool upper_differs(const struct check *k, const struct use *use, uint32_t upper, uint32_t *held)
 {

@@ -76,10 +76,18 @@ static void invalidate_nonglobal(void *user)
 		cpu_invalidate_nonglobal(rig->cpu);
 }
 
+static void event(void *user, const struct um_event *what)
+{
+	struct rig *rig = user;
+
+	if (rig->event)
+		rig->event(rig->event_user, what);
+}
+
 static const struct um_ops ops = {
 	.read_entry = read_entry, .update_entry = update_entry, .get_page = get_page, .put_page = put_page,
 	.get_table = get_table, .put_table = put_table, .invalidate = invalidate,
-	.invalidate_all = invalidate_all, .invalidate_nonglobal = invalidate_nonglobal,
+	.invalidate_all = invalidate_all, .invalidate_nonglobal = invalidate_nonglobal, .event = event,
 };
 
 /* ---- The processor's outside ---------------------------------------------------------------- */
@@ -139,11 +147,11 @@ static uint64_t tsc(void *user)
 
 /* ---- Making --------------------------------------------------------------------------------- */
 
-struct rig *rig_new(uint32_t options)
+struct rig *rig_new_with(uint32_t options, uint32_t um_options)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct um_config um = { .ops = &ops, .user = rig, .format = &um_format_i386, .learn = UM_LEARN_TRACKED,
-	                        .options = UM_OPT_ALL, .max_gfn = 1 << 20, .max_tables = 256, .max_roots = 8,
+	                        .options = um_options, .max_gfn = 1 << 20, .max_tables = 256, .max_roots = 8,
 	                        .prefetch = 8 };
 
 	rig->ram = aligned_alloc(UM_PAGE_SIZE, RIG_RAM);
@@ -163,6 +171,8 @@ struct rig *rig_new(uint32_t options)
 	rig_flat(rig, 0);
 	return rig;
 }
+
+struct rig *rig_new(uint32_t options) { return rig_new_with(options, UM_OPT_ALL); }
 
 void rig_free(struct rig *rig)
 {

@@ -47,12 +47,15 @@ struct rig {
 	uint64_t mmio_written;
 	int irq_vector;                        /* what INTA answers; -1: spurious */
 	uint64_t tsc;
+	void (*event)(void *user, const struct um_event *event); /* the core's, or NULL */
+	void *event_user;
 };
 
 /* ---- 2. Making ------------------------------------------------------------------------------ */
 
 /* `options`: enum cpu_opt.  The processor is in rig_flat(rig, 0). */
 struct rig *rig_new(uint32_t options);
+struct rig *rig_new_with(uint32_t options, uint32_t um_options); /* enum um_opt */
 void rig_free(struct rig *rig);
 
 /* ---- 3. Modes ------------------------------------------------------------------------------- */
