@@ -154,6 +154,23 @@ OP(op_leave32)
 	NEXT(c, i);
 }
 
+/* With EBP near ESP the links are copied over each other: who did half of it cannot begin again.  So an observer that
+ * has to ask for the instruction once more does so before its first write, in the order of the copying. */
+static __attribute__((noinline)) bool is_asked_again(struct cpu *c, const struct insn *i, uint32_t sp, unsigned level)
+{
+	uint32_t size = i->opsize, mask = stack_mask(c), link;
+	bool ok = true;
+
+	for (unsigned n = 1; ok && n <= level + 1; n++)
+		ok = seg_probe_write(c, CPU_SS, (sp - n * size) & mask, i->opsize) &&
+		     (n >= level || read_stack(c, c->gpr[CPU_EBP] - n * size, i->opsize, &link));
+	if (ok)
+		ok = seg_probe_write(c, CPU_SS, (sp - (level + 1) * size - (i->imm & 0xFFFF)) & mask, i->opsize);
+	bool again = !ok && c->exc.vector < 0 && c->exit == EXIT_AGAIN;
+	c->exc.vector = -1; /* what fails otherwise fails when it is done, after the writes before it as on processors */
+	return again;
+}
+
 /* ENTER size, level (SDM vol. 2).  Writes go below the stack pointer, which moves only at the end, after the
  * new top was found writable. */
 OP(op_enter)
@@ -161,6 +178,8 @@ OP(op_enter)
 	uint32_t sp = c->gpr[CPU_ESP], mask = stack_mask(c), frame, link, size = i->opsize;
 	unsigned level = i->disp % 32;
 
+	if (unlikely(c->no_tags & OBSERVED && !c->exact && level > 1) && is_asked_again(c, i, sp, level))
+		return faulted(c, i);
 	sp -= size;
 	frame = (c->gpr[CPU_ESP] & ~mask) | (sp & mask);
 	if (!write_stack(c, sp, i->opsize, c->gpr[CPU_EBP]))

@@ -197,6 +197,7 @@ static void exchange(struct cpu *c, const struct cpu_segment *tss, enum task_swi
 	}
 	if (why != TASK_IRET)
 		set_busy(c, tss->selector, true);
+	c->exact = true; /* nobody can ask for the instruction once more: from here on it is the new task that runs */
 	c->tr = *tss;
 	c->cr0 |= CR0_TS;
 	if (wide && (c->cr0 & CR0_PG) && new->cr3 != c->cr3)

@@ -147,6 +147,21 @@ static uint64_t tsc(void *user)
 
 /* ---- Making --------------------------------------------------------------------------------- */
 
+/* TEST_OBSERVED=1: whatever the test is about, somebody watches who wants to know each instruction. */
+static bool wants_to_know(void *user, struct cpu *cpu, const struct cpu_access *access)
+{
+	(void)user, (void)cpu;
+	return access->exact;
+}
+
+static void observe_if_asked(struct cpu *cpu)
+{
+	const struct cpu_observer observer = { .translated = wants_to_know };
+
+	if (getenv("TEST_OBSERVED"))
+		cpu_observe(cpu, &observer);
+}
+
 struct rig *rig_new_with(uint32_t options, uint32_t um_options)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
@@ -168,6 +183,7 @@ struct rig *rig_new_with(uint32_t options, uint32_t um_options)
 	rig->cpu = cpu_new(&cpu);
 	if (!rig->cpu)
 		abort();
+	observe_if_asked(rig->cpu);
 	rig_flat(rig, 0);
 	return rig;
 }

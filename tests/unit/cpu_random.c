@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tests/unit/cpu_random.c - no optimisation changes what a guest sees: random programs come to the same end
- * with all of them, with none, and with each alone.
+ * with all of them, with none, and with each alone; nor does an observer, however much it wants to know.
  *
  *   1. Programs    random instructions, with a taste for what the optimisations are about
  *   2. Running     one program on several processors, compared at its end
@@ -82,9 +82,33 @@ static const uint32_t option_sets[] = {
 	CPU_OPT_BLOCKS | CPU_OPT_CHAIN | CPU_OPT_FLAT | CPU_OPT_FUSE, CPU_OPT_TLB, CPU_OPT_STRINGS | CPU_OPT_FLAT,
 	CPU_OPT_FLAT, CPU_OPT_ALL & ~(uint32_t)CPU_OPT_BLOCKS,
 };
-enum { SETS = sizeof(option_sets) / sizeof(*option_sets), BUDGET = 3000, WINDOW = 0x80000 };
+/* The last two are observed, with all optimisations and with none. */
+enum { PLAIN = sizeof(option_sets) / sizeof(*option_sets), SETS = PLAIN + 2, BUDGET = 3000, WINDOW = 0x80000 };
 
 static struct rig *rigs[SETS];
+static uint64_t accesses; /* that were heard exactly */
+
+/* Wants to know each instruction, and that it has not happened yet. */
+static bool wants_to_know(void *user, struct cpu *cpu, const struct cpu_access *access)
+{
+	bool exact;
+
+	(void)user;
+	assert_int_equal(cpu_running_eip(cpu, &exact), access->eip);
+	assert_int_equal(exact, access->exact);
+	accesses += exact;
+	return exact;
+}
+
+static struct rig *new_rig(unsigned n)
+{
+	const struct cpu_observer observer = { .translated = wants_to_know };
+	struct rig *rig = rig_new(n < PLAIN ? option_sets[n] : n == PLAIN ? CPU_OPT_ALL : 0);
+
+	if (n >= PLAIN)
+		cpu_observe(rig->cpu, &observer);
+	return rig;
+}
 
 enum kind { FLAT0, FLAT3, REAL, PAGED, SHORT_SEGMENTS, KINDS };
 
@@ -177,9 +201,10 @@ static void many(enum kind kind)
 	unsigned long rounds = test_rounds(3000);
 
 	for (unsigned n = 0; n < SETS; n++)
-		rigs[n] = rig_new(option_sets[n]);
+		rigs[n] = new_rig(n);
 	for (unsigned long round = 0; round < rounds; round++)
 		run_everywhere(kind, round * 977 + kind);
+	assert_true(accesses > 0);
 	for (unsigned n = 0; n < SETS; n++) {
 		assert_int_equal(um_audit(rigs[n]->um).invariant, 0);
 		rig_free(rigs[n]);
