@@ -149,6 +149,8 @@ void command_print(struct scope *scope, char *suffix, char *rest, struct text *o
 {
 	uint32_t value;
 	char name[SYMBOL_TEXT];
+	if (!*suffix && *rest == '/') /* "print /x VALUE" */
+		suffix = monitor_word(&rest);
 	if (!*rest || (*suffix && (!suffix[1] || suffix[2] || !strchr("xduoc", suffix[1])))) {
 		monitor_refuse(scope, out, "print[/x|d|u|o|c] VALUE, such as print $esp+8 or print/d 0xff");
 		return;

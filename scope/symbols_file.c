@@ -121,6 +121,8 @@ static bool add_line(struct symbols *s, char *line, bool *full)
 		at += 2;
 	}
 	size_t length = strcspn(at, " \t\r\n");
+	if (at[length] == ' ')
+		return false;
 	for (size_t k = 0; k < length; k++)
 		if (!isgraph((unsigned char)at[k]))
 			return false;

@@ -37,6 +37,7 @@
 #define BEFORE (24u << 20)       /* how far before the tokens the other tables may begin */
 #define BEHIND ((SYMBOLS_MAX + 2) * 4u + TOKEN_BYTES) /* ... and end behind their start */
 #define CANDIDATES 16u           /* places that look like the tokens, and are examined */
+#define WORK 100000000u          /* words and names looked at in one search: less than a second, whatever is in memory */
 
 /* Where the kernel's image is mapped, by how its address space is split: looked at in this order. */
 static const uint32_t places[] = { 0xC0000000u, 0x80000000u, 0x40000000u, 0xB0000000u, 0x78000000u };
@@ -56,7 +57,14 @@ struct tables {
 	size_t behind;           /* the index's end */
 	size_t markers, names;
 	uint32_t count;
+	uint64_t *work;          /* what is left of WORK */
 };
+
+static bool spend(const struct tables *t, uint64_t work)
+{
+	*t->work -= work < *t->work ? work : *t->work;
+	return *t->work > 0;
+}
 
 /* The caller knows that it is inside. */
 static uint32_t word(const struct window *w, size_t at)
@@ -129,7 +137,7 @@ static bool name_length(const struct window *w, size_t end, size_t *at, size_t *
 static bool check_names(const struct tables *t, size_t names, uint32_t count)
 {
 	size_t at = names, length;
-	for (uint32_t k = 0; k < count; k++) {
+	for (uint32_t k = 0; k < count && spend(t, 1); k++) {
 		if (k % NAMES_EACH_MARKER == 0 && at - names != word(t->w, t->markers + k / NAMES_EACH_MARKER * 4))
 			return false;
 		if (!name_length(t->w, t->markers, &at, &length))
@@ -160,7 +168,7 @@ static bool find_names(struct tables *t, uint32_t markers)
 {
 	const struct window *w = t->w;
 	size_t before = word(w, t->markers + (markers - 1) * 4) + NAME_LEAST;
-	for (size_t more = 0; more <= NAMES_EACH_MARKER * NAME_MOST; more += 4) {
+	for (size_t more = 0; more <= NAMES_EACH_MARKER * NAME_MOST && spend(t, 1); more += 4) {
 		size_t size = align4(before) + more;
 		if (size + 4 > t->markers)
 			return false;
@@ -185,6 +193,8 @@ static bool find_markers(struct tables *t)
 		at -= 4;
 		uint32_t markers = count_markers(t->w, at, end);
 		t->markers = at;
+		if (!spend(t, markers + 1))
+			return false;
 		for (uint32_t less = 0; markers >= 2 + less && less < 3; less++)
 			if (find_names(t, markers - less))
 				return true;
@@ -310,7 +320,8 @@ static bool read_window(struct window *w, read_fn *read, void *user, uint32_t li
 }
 
 /* The digits are at `linear`.  true: all of it has been added. */
-static bool examine(struct symbols *s, read_fn *read, void *user, uint32_t linear, struct symbols_error *error)
+static bool examine(struct symbols *s, read_fn *read, void *user, uint32_t linear, uint64_t *work,
+                    struct symbols_error *error)
 {
 	struct window w = { 0 };
 	struct addresses a;
@@ -318,6 +329,7 @@ static bool examine(struct symbols *s, read_fn *read, void *user, uint32_t linea
 	bool fine = false;
 	if (t && read_window(&w, read, user, linear)) {
 		t->w = &w;
+		t->work = work;
 		bool found = find_tokens(t, w.tokens);
 		if (found && !find_markers(t))
 			symbols_fail(error, "kallsyms: there are tokens at 0x%08x, but no names that go with them", linear);
@@ -352,6 +364,7 @@ bool symbols_find_kallsyms(struct symbols *s, read_fn *read, void *user, struct 
 {
 	size_t count = s->count, names = s->names_size;
 	unsigned candidates = 0;
+	uint64_t work = WORK;
 	bool fine = false;
 	uint8_t *buffer = malloc(STEP);
 	if (!buffer)
@@ -362,7 +375,7 @@ bool symbols_find_kallsyms(struct symbols *s, read_fn *read, void *user, struct 
 		while (!fine && candidates < CANDIDATES &&
 		       next_digits(read, user, buffer, &at, places[k] + PLACE_BYTES, &hit)) {
 			candidates++;
-			fine = examine(s, read, user, hit, error);
+			fine = examine(s, read, user, hit, &work, error);
 			if (!fine)
 				symbols_cut(s, count, names);
 		}
