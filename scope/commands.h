@@ -32,12 +32,14 @@ monitor_function info_registers, info_registers_json;
 /* ---- monitor_memory.c ------------------------------------------------------------------------ */
 
 monitor_function command_x, command_xp, command_print, command_memsave, command_pmemsave;
+/* One instruction, as x/i shows it. */
+void show_code(struct scope *scope, uint32_t linear, struct text *out);
 /* Memory into a file: what is there, which is all or a failure.  false: `out` says why, and the command has failed. */
 bool save_memory(struct scope *scope, bool physical, uint64_t address, uint64_t size, const char *path, struct text *out);
 
 /* ---- monitor_control.c ----------------------------------------------------------------------- */
 
-monitor_function command_stop, command_cont, command_engine, command_quit, command_reset, command_powerdown, command_nmi,
+monitor_function command_stop, command_cont, command_step, command_engine, command_quit, command_reset, command_powerdown, command_nmi,
 	command_log;
 
 /* ---- monitor_symbols.c ----------------------------------------------------------------------- */

@@ -40,6 +40,7 @@ static const struct monitor_command commands[] = {
 	{ "html", " FILE", "a page to look at: the map, what was traced, what was found", command_html, NULL },
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
 	{ "cont", "", "go on", command_cont, NULL },
+	{ "step", " [N]", "N instructions (1) of a stopped guest, without interrupts; shows the next", command_step, NULL },
 	{ "engine", " [direct|portable]", "which engine runs the guest; another one", command_engine, NULL },
 	{ "system_reset", "", "the reset button", command_reset, NULL },
 	{ "system_powerdown", "", "the power button, which this machine has not", command_powerdown, NULL },

@@ -2,7 +2,7 @@
 /*
  * scope/monitor_control.c - the monitor's commands that stop the guest, let it go on, or change how it runs.
  *
- *   1. Running     stop, cont, quit
+ *   1. Running     stop, cont, step, quit
  *   2. Buttons     reset, power, NMI
  *   3. The rest    engine, log
  */
@@ -22,6 +22,80 @@ void command_cont(struct scope *scope, char *suffix, char *rest, struct text *ou
 {
 	(void)suffix, (void)rest, (void)out;
 	vm_pause(scope->vm, false);
+}
+
+#define STEPS_MAX 1000000u /* at a time: how long a command may take */
+
+#define KICKS 16u          /* that end a slice before its instruction, in one command */
+
+static void stopped_stepping(void *user, const struct vm_stop *stop)
+{
+	(void)user, (void)stop; /* only vm_run() tells, and it does not run */
+}
+
+/* Returns how many instructions it were; *why: what ended it early, or NULL. */
+static uint32_t step_guest(struct vm *vm, uint32_t count, const char **why)
+{
+	uint32_t done = 0;
+	*why = NULL;
+	for (uint32_t tries = 0; done < count && !*why && tries < count + KICKS; tries++) {
+		cpu_set_step(vm_cpu(vm), true);
+		switch (cpu_run(vm_cpu(vm), 1)) {
+		case CPU_EXIT_DEBUG:
+		case CPU_EXIT_BUDGET:
+			done++;
+			break;
+		case CPU_EXIT_HALTED:
+			*why = "the processor is halted: only an interrupt goes on";
+			break;
+		case CPU_EXIT_SHUTDOWN:
+			*why = "triple fault: cont ends the run";
+			break;
+		case CPU_EXIT_STOP:
+		case CPU_EXIT_NOMEM:
+			*why = "the shadow refuses to go on: cont says why";
+			break;
+		case CPU_EXIT_KICKED: /* a kick of before, or somebody's who wants the loop to look around: it will */
+			break;
+		case CPU_EXIT_HOST:
+			*why = "the guest asked for something that takes cont";
+			break;
+		}
+	}
+	cpu_set_step(vm_cpu(vm), false);
+	return done;
+}
+
+/* Here and now, while the vm is paused: the guest's clocks stand still, and no interrupt is taken. */
+void command_step(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	const struct vm_debugger ours = { .stopped = stopped_stepping };
+	struct cpu_state s;
+	const char *why;
+	uint32_t count = 1;
+	(void)suffix;
+	if (*rest && !monitor_value(scope, rest, &count, out))
+		return;
+	if (count == 0 || count > STEPS_MAX) {
+		monitor_refuse(scope, out, "step [N]: 1 to %u instructions", STEPS_MAX);
+		return;
+	}
+	if (!vm_is_paused(scope->vm)) {
+		monitor_refuse(scope, out, "the guest runs: stop it first");
+		return;
+	}
+	if (!vm_attach_debugger(scope->vm, &ours)) {
+		monitor_refuse(scope, out, "a debugger is connected: it steps");
+		return;
+	}
+	uint32_t done = step_guest(scope->vm, count, &why);
+	vm_detach_debugger(scope->vm, &ours);
+	scope->ran = true;
+	if (why)
+		text_add(out, "(after %u instructions: %s)\n", done, why);
+	scope->failed = why && !done;
+	cpu_get_state(vm_cpu(scope->vm), &s);
+	show_code(scope, s.seg[CPU_CS].base + s.eip, out);
 }
 
 void command_quit(struct scope *scope, char *suffix, char *rest, struct text *out)

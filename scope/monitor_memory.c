@@ -63,7 +63,12 @@ static void dump_code(const struct dump *d)
 	ZydisDecoder decoder;
 	ZydisFormatter formatter;
 	uint32_t at = d->address;
-	ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+	struct cpu_state cpu;
+	cpu_get_state(vm_cpu(d->scope->vm), &cpu);
+	if (cpu.seg[CPU_CS].attr & 1u << 14) /* D: what runs now is 32-bit code */
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+	else
+		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
 	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_ATT);
 	for (unsigned k = 0; k < d->count && !d->out->cut; k++) {
 		uint8_t bytes[15];
@@ -83,6 +88,12 @@ static void dump_code(const struct dump *d)
 			text_add(d->out, "%08x: %s\n", at, text);
 		at += insn.length;
 	}
+}
+
+void show_code(struct scope *scope, uint32_t linear, struct text *out)
+{
+	const struct dump d = { .scope = scope, .out = out, .count = 1, .address = linear };
+	dump_code(&d);
 }
 
 static void dump_item(const struct dump *d, const uint8_t *bytes)

@@ -24,7 +24,7 @@ static bool find_register(const struct cpu_state *s, const char *name, uint32_t 
 		{ "eax", s->gpr[CPU_EAX] }, { "ecx", s->gpr[CPU_ECX] }, { "edx", s->gpr[CPU_EDX] },
 		{ "ebx", s->gpr[CPU_EBX] }, { "esp", s->gpr[CPU_ESP] }, { "ebp", s->gpr[CPU_EBP] },
 		{ "esi", s->gpr[CPU_ESI] }, { "edi", s->gpr[CPU_EDI] }, { "eip", s->eip },
-		{ "pc", s->eip }, { "sp", s->gpr[CPU_ESP] }, { "fp", s->gpr[CPU_EBP] }, { "eflags", s->eflags },
+		{ "pc", s->seg[CPU_CS].base + s->eip }, { "sp", s->gpr[CPU_ESP] }, { "fp", s->gpr[CPU_EBP] }, { "eflags", s->eflags },
 		{ "es", s->seg[CPU_ES].selector }, { "cs", s->seg[CPU_CS].selector }, { "ss", s->seg[CPU_SS].selector },
 		{ "ds", s->seg[CPU_DS].selector }, { "fs", s->seg[CPU_FS].selector }, { "gs", s->seg[CPU_GS].selector },
 		{ "es_base", s->seg[CPU_ES].base }, { "cs_base", s->seg[CPU_CS].base }, { "ss_base", s->seg[CPU_SS].base },

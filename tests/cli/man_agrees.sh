@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# man_agrees.sh - umbra(1) and `umbra run --help` name the same options, log items and optimisations.
+# man_agrees.sh - umbra(1) and `umbra run --help` name the same options, log items and optimisations; and the monitor's
+# commands there are those of its table.
 set -u
 umbra=${BUILD:-build}/umbra
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -15,7 +16,7 @@ awk '/^options/ { on = 1; next } /^$/ { on = 0 } on { print $1; if ($2 ~ /^-/) p
 sed -n '/^ OPTIONS/,/^ THE TERMINAL/p' "$work/man" | tr -c 'A-Za-z-' '\n' | grep '^-[A-Za-z]' | sort -u >"$work/man-options"
 awk '/^(log items|optimisations)/ { on = 1; next } /^$/ { on = 0 } on { print $1 }' "$work/help" | sort -u >"$work/names"
 
-echo 1..3
+echo 1..4
 if comm -23 "$work/help-options" "$work/man-options" | grep . >"$work/missing"; then
 	echo "not ok 1 - every option is in the manual"; sed 's/^/# /' "$work/missing"
 else
@@ -34,4 +35,10 @@ if [ -s "$work/missing" ] || [ "$(wc -l <"$work/names")" -lt 10 ]; then
 	echo "not ok 3 - every log item and optimisation is in the manual"; sed 's/^/# /' "$work/missing"
 else
 	echo "ok 3 - every log item and optimisation is in the manual"
+fi
+if BUILD=${BUILD:-build} "$here/tools/man-monitor" --check >"$work/missing" 2>&1; then
+	echo "ok 4 - the monitor's commands are as its table has them"
+else
+	echo "not ok 4 - the monitor's commands are as its table has them (tools/man-monitor writes them)"
+	sed 's/^/# /' "$work/missing"
 fi
