@@ -312,6 +312,12 @@ static bool set_trace(struct parse *p, const char *value)
 	return p->o->traced || refuse_option(p, "-trace %s", error.text);
 }
 
+static bool set_snapshot_file(struct parse *p, const char *value)
+{
+	p->o->scope.snapshot = value;
+	return true;
+}
+
 static bool set_stats(struct parse *p, const char *value)
 {
 	if (!value || strcmp(value, "text") == 0)
@@ -445,6 +451,7 @@ static const struct option {
 	{ "nic", NULL, VALUE, set_nic, "user,...", "a network: [,hostfwd=tcp::PORT-:PORT]; none" },
 	{ "cpu", NULL, VALUE, set_cpu, "i686", "accepted: there is only this one" },
 	{ "smp", NULL, VALUE, set_smp, "1", "accepted: there is only one processor" },
+	{ "loadvm", NULL, VALUE, set_snapshot_file, "FILE", "go on from what the monitor's savevm wrote" },
 	{ "d", NULL, VALUE, set_log, "LIST", "log items, below; with commas between" },
 	{ "D", NULL, VALUE, set_log_path, "FILE", "where -d writes (standard error)" },
 	{ "trace", NULL, VALUE, set_trace, "FILE[,NAME=VALUE...]", "write what the shadow does: format=jsonl|chrome,events=fill+fault..,cr3=,from=,to=,size=" },
@@ -549,6 +556,8 @@ static bool check_options(struct parse *p)
 	if (o->check && (o->nets || o->monitor_stdio || has_remote(o) || o->paused || o->record_path || o->traced))
 		return refuse_option(p, "-engine check goes without %s", o->nets ? "-nic" : o->paused ? "-S" :
 		                     o->record_path ? "-record" : o->traced ? "-trace" : "a monitor");
+	if (o->check && o->scope.snapshot)
+		return refuse_option(p, "-engine check goes without -loadvm");
 	if (o->check && o->checks)
 		return refuse_option(p, "-engine check goes without -check");
 	if (o->machine == MACHINE_PC && (o->drives || o->nets))

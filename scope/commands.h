@@ -46,6 +46,10 @@ monitor_function command_stop, command_cont, command_step, command_engine, comma
 
 monitor_function command_symbols, info_symbols, info_symbols_json, info_symbol;
 
+/* ---- savevm.c -------------------------------------------------------------------------------- */
+
+monitor_function command_savevm, command_loadvm;
+
 /* gdb.c */
 monitor_function command_gdbserver;
 

@@ -15,6 +15,7 @@
 #include "scope/gdb.h"
 #include "scope/monitor.h"
 #include "scope/qmp.h"
+#include "scope/savevm.h"
 #include "scope/server.h"
 #include "scope/trace.h"
 
@@ -68,6 +69,8 @@ static bool open_parts(struct scope *scope, const struct scope_config *config, c
 		return false;
 	}
 	if (config->trace && !open_trace(scope, config->trace, why, bytes))
+		return false;
+	if (config->snapshot && !savevm_read(scope->vm, config->snapshot, why, bytes))
 		return false;
 	if (config->monitor && !(scope->monitor = monitor_listen(scope, config->monitor, why, bytes)))
 		return false;

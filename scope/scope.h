@@ -7,6 +7,7 @@
  *   space.h      an address space, live or from a dump
  *   pt.h         views of page tables                                 (umbra pt)
  *   dump.h       a guest's memory and registers as a file
+ *   savevm.h     ... with all that its devices keep: snapshots
  *   check.h      the missing-flush detector and its relatives         (-check)
  *   trace.h      shadow events, kept and written                      (-trace, umbra trace)
  *   html.h       a page to look at                                    (--html)
@@ -62,6 +63,7 @@ struct scope_config {
 	const char *monitor, *qmp, *gdb;        /* sockets: server.h */
 	unsigned checks;        /* enum check_bit: 0, or what to check from the first instruction on */
 	FILE *reports;          /* ... and where that is reported */
+	const char *snapshot;   /* a file of savevm's to go on from (savevm.h) */
 	const struct trace_options *trace; /* trace from the start, to this file */
 };
 
