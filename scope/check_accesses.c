@@ -19,7 +19,7 @@ static bool complain(struct check *k, const struct cpu_access *a, enum finding_k
 	if (now) {
 		f.walked = true;
 		f.now = *now;
-		f.is_written = writers_find(&k->writers, (uint32_t)(now->pte_gpa ? now->pte_gpa : now->pde_gpa), &f.write);
+		f.is_written = writers_made(k, (uint32_t)(now->pte_gpa ? now->pte_gpa : now->pde_gpa), &f.write);
 	}
 	locate(k, &f);
 	report(k, &f);

@@ -106,6 +106,8 @@ bool writers_expect(struct check *k, const struct cpu_access *access);
 void writers_hear(struct check *k, const struct um_event *event);
 /* Who changed the entry at `gpa` last; false: nobody who is still known. */
 bool writers_find(const struct writers *w, uint32_t gpa, struct written *found);
+/* Who made the entry there what it is now: false also if that change is not known any more. */
+bool writers_made(const struct check *k, uint32_t gpa, struct written *found);
 /* What is running, as a writer. */
 void writers_see(struct check *k, struct written *now);
 

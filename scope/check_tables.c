@@ -26,7 +26,7 @@ static struct finding finding_of(struct check *k, const struct cpu_access *a, en
 {
 	struct finding f = { .kind = kind, .uses = true, .linear = a->linear, .access = a->access, .walked = true };
 	space_walk(&k->space, a->linear, &f.now);
-	f.is_written = writers_find(&k->writers, (uint32_t)(f.now.pte_gpa ? f.now.pte_gpa : f.now.pde_gpa), &f.write);
+	f.is_written = writers_made(k, (uint32_t)(f.now.pte_gpa ? f.now.pte_gpa : f.now.pde_gpa), &f.write);
 	locate(k, &f);
 	return f;
 }
@@ -84,13 +84,16 @@ static bool is_kin(const struct check *k, uint32_t other, uint32_t eip)
 static void check_half(struct check *k, const struct cpu_access *a)
 {
 	struct tables *t = &k->tables;
+	/* What is below the kernel's code is mostly a process's: whatever it has there, others need not have. */
+	if (a->linear >> 22 < a->eip >> 22)
+		return;
 	for (unsigned n = 0; n < t->directories; n++) {
 		uint32_t other = t->directory[n], entry = directory_entry(k, other, a->linear);
 		if (other == k->space.cr3 || (entry & (PTE_P | PTE_US)) != PTE_P || !is_kin(k, other, a->eip))
 			continue;
 		struct finding f = finding_of(k, a, FOUND_HALF);
 		f.value = other;
-		f.is_written = writers_find(&k->writers, other + (a->linear >> 22) * 4, &f.write);
+		f.is_written = writers_made(k, other + (a->linear >> 22) * 4, &f.write);
 		wait_for(k, &f);
 		return;
 	}

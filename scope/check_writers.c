@@ -66,6 +66,13 @@ bool writers_find(const struct writers *w, uint32_t gpa, struct written *found)
 	return any;
 }
 
+bool writers_made(const struct check *k, uint32_t gpa, struct written *found)
+{
+	const uint32_t set_by_processors = PTE_A | PTE_D;
+	return writers_find(&k->writers, gpa, found) &&
+	       (found->device || !((found->new ^ table_word(k, gpa)) & ~set_by_processors));
+}
+
 /* ---- 2. The processor ----------------------------------------------------------------------- */
 
 /* Callers by EBP, where the code keeps it so.  Whatever the guest's stack holds: a few steps upwards. */

@@ -151,6 +151,30 @@ static void ring_3_misses_it(void **state)
 	silent();
 }
 
+/* The code runs from above, by a table that both have: what is missing below is no kernel's. */
+static void below_the_code(void **state)
+{
+	(void)state;
+	const uint32_t high = 0xC0000000;
+	bench_start(&b, CHECK_HALF, 0, false);
+	for (unsigned n = 0; n < 2; n++) {
+		uint32_t directory = n ? SECOND : FIRST;
+		rig_set_word(b.rig, directory, rig_word(b.rig, FIRST));
+		rig_set_word(b.rig, entry_in(directory, high), rig_word(b.rig, FIRST));
+	}
+	rig_set_word(b.rig, HEAP_TABLE, HEAP_FRAME | SUPERVISOR);
+	rig_set_word(b.rig, entry_in(FIRST, HEAP), HEAP_TABLE | SUPERVISOR);
+	emit_cr3(&b, FIRST);
+	emit_load(&b, HEAP);
+	emit_cr3(&b, SECOND);
+	/* call 1f; 1: pop %eax; add $high + 8, %eax; jmp *%eax: to what follows, from above */
+	EMIT(&b, 0xE8, 0, 0, 0, 0, 0x58, 0x05, 8, 0, 0, high >> 24, 0xFF, 0xE0);
+	emit_load(&b, HEAP);
+	bench_run(&b, 0);
+	assert_int_equal(rig_vector(b.rig), 14);
+	silent();
+}
+
 /* What was a directory, and is data that looks like one at this place. */
 static void a_directory_that_was_freed(void **state)
 {
@@ -377,6 +401,7 @@ int main(void)
 		cmocka_unit_test(copied_when_it_is_missed),
 		cmocka_unit_test(another_users_entry),
 		cmocka_unit_test(ring_3_misses_it),
+		cmocka_unit_test(below_the_code),
 		cmocka_unit_test(a_directory_that_was_freed),
 		cmocka_unit_test(only_the_page_is_missing),
 		cmocka_unit_test(a_table_through_the_wrong_slot),
