@@ -342,8 +342,11 @@ static void add_level(const struct at *a, const struct level *l)
 		         a->pt->child_direct ? ", which breaks the page up" : "");
 	const struct pt_field *field;
 	const char *why;
-	for (unsigned from = 0; next_difference(a, l, &from, &field, &why);)
-		text_add(a->out, "  * %s: %s\n", field->name, why);
+	for (unsigned from = 0; next_difference(a, l, &from, &field, &why);) {
+		char line[NOTE_BYTES];
+		snprintf(line, sizeof line, "  * %s: %s", field->name, why);
+		pt_add_wrapped(a->out, line);
+	}
 }
 
 static void add_where(const struct at *a)

@@ -5,7 +5,11 @@
  *   1. The tables    from the lists in pt_inside.h
  *   2. Words
  */
+#include <string.h>
+
 #include "scope/pt_inside.h"
+
+enum { COLUMNS = 80 };
 
 /* ---- 1. The tables -------------------------------------------------------------------------- */
 
@@ -58,6 +62,23 @@ void pt_add_size(struct text *out, uint64_t bytes)
 		text_add(out, "%7uM", (unsigned)(bytes >> 20));
 	else
 		text_add(out, "%7uK", (unsigned)(bytes >> 10));
+}
+
+void pt_add_wrapped(struct text *out, const char *words)
+{
+	const char *space = words;
+	size_t column = 0;
+	for (; *words; words = space) {
+		space = words + strspn(words, " ");
+		space += strcspn(space, " ");
+		if (column && column + (size_t)(space - words) > COLUMNS) {
+			text_add(out, "\n     ");
+			column = 5;
+		}
+		text_add_bytes(out, words, (size_t)(space - words));
+		column += (size_t)(space - words);
+	}
+	text_add(out, "\n");
 }
 
 const char *pt_bool(bool value)

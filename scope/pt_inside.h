@@ -104,6 +104,8 @@ void pt_add_cr4(struct text *out, uint32_t cr4);
 /* 5 characters: rwxug with - for what is not; a page that is not there has no rights. */
 void pt_add_rights(struct text *out, const struct pt_page *page);
 void pt_add_size(struct text *out, uint64_t bytes); /* 8 characters */
+/* A line of words, and a line end; what does not fit goes on, indented, in the next. */
+void pt_add_wrapped(struct text *out, const char *words);
 const char *pt_bool(bool value); /* JSON */
 
 /* pt_look.c */

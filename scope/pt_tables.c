@@ -11,7 +11,7 @@
 
 #include "scope/pt_inside.h"
 
-enum { SLOTS_SHOWN = 6 }; /* of a table that many entries lead to, in the text */
+enum { SLOTS_SHOWN = 3 }; /* of a table that many entries lead to, in the text */
 
 /* ---- 1. Finding ----------------------------------------------------------------------------- */
 
@@ -145,7 +145,7 @@ static void add_refs(const struct ref *ref, unsigned count, struct text *out)
 	for (unsigned k = 0; k < count && k < SLOTS_SHOWN; k++)
 		text_add(out, "%s%u", k ? "," : "", ref[k].slot);
 	if (count > SLOTS_SHOWN)
-		text_add(out, " and %u more", count - SLOTS_SHOWN);
+		text_add(out, " +%u more", count - SLOTS_SHOWN);
 }
 
 static void add_table(const struct tables *t, const struct ref *table, struct text *out)
@@ -167,7 +167,7 @@ static void add_table(const struct tables *t, const struct ref *table, struct te
 		text_add(out, "     - ");
 	add_refs(ref, count, out);
 	if (is_recursive(t->pt, table->slot, &self))
-		text_add(out, self ? " recursive" : " another directory");
+		text_add(out, self ? " recursive" : " directory");
 	text_add(out, "\n");
 }
 

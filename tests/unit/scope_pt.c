@@ -486,7 +486,7 @@ static void recursion_is_named(void **state)
 	r.words[5 * 1024 + 1023] = 0x5003;
 	has_text(view(&r.space, &out, ""), "slot 1022 leads to another directory, 00005000: its tables appear at 0xff800000\n");
 	has_text(text_string(&out), "  (slot 1022: another directory's tables as pages)\nffbff000");
-	has_text(view(&r.space, &out, "--tables"), "1022 another directory\n");
+	has_text(view(&r.space, &out, "--tables"), "1022 directory\n");
 	/* A page table that maps itself, as kernels' do, is no directory. */
 	r.words[5 * 1024 + 1023] = 0;
 	r.words[5 * 1024 + 5] = 0x5003;
@@ -571,7 +571,7 @@ static void recursion_everywhere(void **state)
 	all_in_bounds(&r);
 	has_text(view(&r.space, &out, ""), "... and 1008 slots more that lead to directories\n");
 	has_text(text_string(&out), "... the rest is left out");
-	has_text(view(&r.space, &out, "--tables"), "0,1,2,3,4,5 and 1018 more recursive\n1 tables\n");
+	has_text(view(&r.space, &out, "--tables"), "0,1,2 +1021 more recursive\n1 tables\n");
 	pt_ram_end(&r);
 	text_free(&out);
 }
