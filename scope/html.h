@@ -26,7 +26,7 @@
 #define HTML_EVENTS 50000u
 
 /* An address space: each page's class in runs, the guest's entries table by table, the shadow's entries in runs.  One
- * JSON object, 12 MiB at most.  false: `why`, a line. */
+ * JSON object, 16 MiB at most.  false: `why`, a line. */
 bool html_map(const struct space *space, struct text *out, char *why, size_t bytes);
 void html_trace(const struct trace_log *log, struct text *out);
 
