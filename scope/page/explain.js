@@ -120,7 +120,9 @@ function compare(space, address, w) {
 	const body = element("tbody");
 	const line = (name, guest, shadow) => {
 		const differs = s !== null && w.present && guest !== shadow && shadow !== "";
-		const tr = row(heading("row", name), guest, s || name === "present" ? shadow : "");
+		const tr = row(heading("row", name), guest);
+		if (space.data.live)
+			tr.append(element("td", "", s || name === "present" ? shadow : ""));
 		if (differs) {
 			tr.className = "differs";
 			tr.lastChild.append(element("span", "unseen", " (differs)"));
@@ -136,7 +138,7 @@ function compare(space, address, w) {
 		line("dirty", w.present ? yes(w.dirty) : "", "");
 		line("global", w.present ? yes(w.global) : "", "");
 	}
-	const head = element("thead", "", row(element("td"), heading("col", "guest"), heading("col", "shadow")));
+	const head = element("thead", "", row(element("td"), heading("col", "guest"), space.data.live ? heading("col", "shadow") : ""));
 	const table = element("table", "sides", element("caption", "unseen", "Guest and shadow"), head, body);
 	return [table, element("p", "note", why(space, page, w, s))];
 }

@@ -84,24 +84,24 @@ class MapView {
 		this.draw();
 	}
 
-	/* A cell is its commonest group, the paler the less of it there is. */
+	/* A cell is the mean of what its pages are, the paler the less of them there is. */
 	paint(colours, paper) {
 		const side = this.side, per = this.perCell, { at } = placesOf(this.layout, side);
-		const image = new ImageData(side, side), pixel = image.data, seen = new Uint16Array(colours.length);
+		const image = new ImageData(side, side), pixel = image.data;
 		for (let n = 0, page = this.start; n < side * side; n++) {
-			let best = -1, all = 0;
-			seen.fill(0);
+			let all = 0, red = 0, green = 0, blue = 0;
 			for (let k = 0; k < per; k++, page++) {
 				const group = this.groups[page];
 				if (group === NOTHING || (this.only >= 0 && group !== this.only))
 					continue;
 				all++;
-				if (++seen[group] > (best < 0 ? 0 : seen[best]))
-					best = group;
+				red += colours[group][0];
+				green += colours[group][1];
+				blue += colours[group][2];
 			}
-			const share = all ? 0.5 + 0.5 * all / per : 0, to = at[n] * 4;
+			const share = all ? 0.5 + 0.5 * all / per : 0, to = at[n] * 4, mean = [red, green, blue];
 			for (let c = 0; c < 3; c++)
-				pixel[to + c] = all ? paper[c] + (colours[best][c] - paper[c]) * share : paper[c];
+				pixel[to + c] = all ? paper[c] + (mean[c] / all - paper[c]) * share : paper[c];
 			pixel[to + 3] = 255;
 		}
 		this.cells.width = this.cells.height = side;
