@@ -12,6 +12,7 @@
  *   replay.c      umbra replay
  *   monitor.c     umbra monitor
  *   trace.c       umbra trace
+ *   guest.c       asking a running guest, for these
  *   pt.c          umbra pt
  */
 #ifndef CLI_CLI_H
@@ -161,6 +162,14 @@ struct escape {
 size_t escape_filter(void *user, uint8_t *bytes, size_t count);
 void open_monitor(struct escape *e);
 void say(struct escape *e, const char *text);
+
+/* ---- guest.c -------------------------------------------------------------------------------- */
+
+/* A socket, or its address (unix:PATH, tcp:HOST:PORT). */
+bool is_guest(const char *what);
+/* One line of its monitor's.  Returns an exit status; what went wrong is said on standard error. */
+int ask_guest(const char *socket, const char *line, struct text *out);
+int ask_guest_for_page(const char *socket, const char *path);
 
 /* ---- trace.c -------------------------------------------------------------------------------- */
 

@@ -10,11 +10,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
-#include "scope/client.h"
 #include "scope/dump.h"
+#include "scope/html.h"
 #include "scope/pt.h"
 
 static int refuse(int status, const char *why)
@@ -33,32 +32,19 @@ static int print(const struct text *out)
 
 /* ---- 1. A running guest --------------------------------------------------------------------- */
 
-static bool is_guest(const char *what)
-{
-	struct stat s;
-	return strncmp(what, "unix:", 5) == 0 || strncmp(what, "tcp:", 4) == 0 || (stat(what, &s) == 0 && S_ISSOCK(s.st_mode));
-}
-
-static int ask_guest(const char *socket, unsigned count, const char *const *word)
+static int show_guest(const char *socket, unsigned count, const char **word, const char *page)
 {
 	struct text line = { 0 }, out = { 0 };
-	char why[512];
-	int status = STATUS_OK;
+	if (page && count)
+		return refuse(STATUS_USAGE, "--html of a running guest goes without other options: it shows all of what is current");
+	if (page)
+		return ask_guest_for_page(socket, page);
 	text_add(&line, "pt");
 	for (unsigned k = 0; k < count; k++)
 		text_add(&line, " %s", word[k]);
-	switch (client_monitor(socket, text_string(&line), &out, why, sizeof why)) {
-	case CLIENT_DONE:
+	int status = ask_guest(socket, text_string(&line), &out);
+	if (status == STATUS_OK)
 		status = print(&out);
-		break;
-	case CLIENT_REFUSED:
-		fprintf(stderr, "umbra: %s", text_string(&out));
-		status = STATUS_USAGE;
-		break;
-	case CLIENT_LOST:
-		status = refuse(STATUS_START, why);
-		break;
-	}
 	text_free(&line);
 	text_free(&out);
 	return status;
@@ -107,7 +93,37 @@ static bool take_base(struct dump *d, unsigned *count, const char **word, char *
 	return true;
 }
 
-static int show_file(const char *path, unsigned count, const char **word)
+/* --html is the verb's as well.  false: it has no file. */
+static bool take_html(unsigned *count, const char **word, const char **page)
+{
+	unsigned kept = 0;
+	*page = NULL;
+	for (unsigned k = 0; k < *count; k++) {
+		if (strcmp(word[k], "--html") != 0 && strcmp(word[k], "-html") != 0)
+			word[kept++] = word[k];
+		else if (++k < *count)
+			*page = word[k];
+		else
+			return false;
+	}
+	*count = kept;
+	return true;
+}
+
+static bool write_page(struct space *space, const struct pt_options *o, const char *path, char *why, size_t bytes)
+{
+	struct text map = { 0 };
+	space->cr0 = o->has_cr0 ? o->cr0 : space->cr0;
+	space->cr3 = o->has_cr3 ? o->cr3 : space->cr3;
+	space->cr4 = o->has_cr4 ? o->cr4 : space->cr4;
+	bool done = html_map(space, &map, why, bytes);
+	const struct html_parts parts = { .map = text_string(&map) };
+	done = done && html_write(&parts, path, why, bytes);
+	text_free(&map);
+	return done;
+}
+
+static int show_file(const char *path, unsigned count, const char **word, const char *page)
 {
 	char why[512];
 	struct pt_options o;
@@ -121,7 +137,8 @@ static int show_file(const char *path, unsigned count, const char **word)
 	dump_space(d, &space);
 	if (!good || !pt_parse(&space, count, word, &o, why, sizeof why))
 		status = refuse(STATUS_USAGE, why);
-	else if (!complete(d, &space, &o, why, sizeof why) || !pt_view(&space, &o, &out, why, sizeof why))
+	else if (!complete(d, &space, &o, why, sizeof why) ||
+	         !(page ? write_page(&space, &o, page, why, sizeof why) : pt_view(&space, &o, &out, why, sizeof why)))
 		status = refuse(STATUS_START, why);
 	else
 		status = print(&out);
@@ -141,6 +158,7 @@ void print_pt_help(FILE *to)
 	pt_help(&out);
 	fputs(text_string(&out), to);
 	fprintf(to, "  %-15s %s\n", "--base ADDR", "where raw memory begins in the guest's");
+	fprintf(to, "  %-15s %s\n", "--html FILE", "write a page to look at, which needs nothing but a browser");
 	text_free(&out);
 }
 
@@ -160,7 +178,9 @@ int pt_verb(int argc, char **argv)
 	}
 	if (argc < 2 || argv[1][0] == '-')
 		return refuse(STATUS_USAGE, "pt: whose page tables?  A guest's socket, a dump, or raw memory; try `umbra help pt`");
-	if (is_guest(argv[1]))
-		return ask_guest(argv[1], (unsigned)argc - 2, (const char *const *)(argv + 2));
-	return show_file(argv[1], (unsigned)argc - 2, (const char **)(argv + 2));
+	const char **word = (const char **)(argv + 2), *page;
+	unsigned count = (unsigned)argc - 2;
+	if (!take_html(&count, word, &page))
+		return refuse(STATUS_USAGE, "--html: a file is needed");
+	return is_guest(argv[1]) ? show_guest(argv[1], count, word, page) : show_file(argv[1], count, word, page);
 }

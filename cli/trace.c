@@ -3,7 +3,7 @@
  * cli/trace.c - umbra trace: look at a trace, of a file or of a running guest.
  *
  *   1. Options
- *   2. Reading      a file of JSON lines
+ *   2. Reading      a file of JSON lines, or a running guest's by pieces
  *   3. Showing      table, summary
  *   4. Converting   to Chrome's form, to JSON lines, to a page
  *   5. The verb
@@ -22,6 +22,8 @@ struct options {
 	unsigned top;
 	bool summary, help;
 	const char *chrome, *jsonl, *html;
+	const char *word[8];         /* a running guest: a command, and what it takes */
+	unsigned words;
 };
 
 /* ---- 1. Options ----------------------------------------------------------------------------- */
@@ -110,8 +112,9 @@ static const struct {
 
 void print_trace_help(FILE *to)
 {
-	fprintf(to, "usage: umbra trace FILE [OPTIONS]\n\nFILE is what umbra run -trace, or the monitor's trace write, wrote "
-	            "as JSON lines.\n\noptions:\n");
+	fprintf(to, "usage: umbra trace FILE [OPTIONS]\n       umbra trace SOCKET [OPTIONS | start [FILTERS] | stop | clear | status]\n\n"
+	            "FILE is what umbra run -trace, or the monitor's trace write, wrote as JSON lines; SOCKET a running guest's -qmp.\n\n"
+	            "options:\n");
 	for (size_t k = 0; k < OPTIONS; k++) {
 		int length = fprintf(to, "  -%s%s%s", options[k].name, options[k].value ? " " : "",
 		                     options[k].value ? options[k].value : "");
@@ -148,11 +151,13 @@ static bool parse(struct options *o, int argc, char **argv)
 		if (argv[at][0] == '-' && argv[at][1]) {
 			if (!parse_option(o, argc, argv, &at))
 				return false;
-		} else if (o->what) {
+		} else if (!o->what) {
+			o->what = argv[at];
+		} else if (is_guest(o->what) && o->words < sizeof o->word / sizeof o->word[0]) {
+			o->word[o->words++] = argv[at];
+		} else {
 			fprintf(stderr, "umbra: two traces: '%.60s' and '%.60s'\n", o->what, argv[at]);
 			return false;
-		} else {
-			o->what = argv[at];
 		}
 	}
 	if (o->trace.filter.from > o->trace.filter.to) {
@@ -165,6 +170,48 @@ static bool parse(struct options *o, int argc, char **argv)
 }
 
 /* ---- 2. Reading ----------------------------------------------------------------------------- */
+
+/* Between two pieces events may be added, and lost: it ends at the last that there was at first. */
+#define PIECES_MAX 4096u
+
+static int read_guest(const struct options *o, struct trace_log *log)
+{
+	struct symbols_error error;
+	uint64_t from = 0;
+	for (unsigned piece = 0; piece < PIECES_MAX && !log->ended; piece++) {
+		struct text line = { 0 }, out = { 0 };
+		text_add(&line, "trace lines %llu", (unsigned long long)from);
+		int status = ask_guest(o->what, text_string(&line), &out);
+		size_t before = log->count;
+		bool fits = status == STATUS_OK && trace_log_read(log, text_string(&out), out.size, &error);
+		text_free(&line);
+		text_free(&out);
+		if (status != STATUS_OK)
+			return status;
+		if (!fits) {
+			fprintf(stderr, "umbra: %.120s: %s\n", o->what, error.text);
+			return STATUS_START;
+		}
+		if (log->count == before)
+			break;
+		from = log->record[log->count - 1].seq + 1;
+	}
+	return STATUS_OK;
+}
+
+/* "start events=fill", "stop", ... : the guest's monitor does it. */
+static int tell_guest(const struct options *o)
+{
+	struct text line = { 0 }, out = { 0 };
+	text_add(&line, "trace");
+	for (unsigned k = 0; k < o->words; k++)
+		text_add(&line, " %s", o->word[k]);
+	int status = ask_guest(o->what, text_string(&line), &out);
+	printf("%s", text_string(&out));
+	text_free(&line);
+	text_free(&out);
+	return status;
+}
 
 static bool read_log(const struct options *o, struct trace_log *log)
 {
@@ -288,15 +335,21 @@ static bool write_page(const struct trace_log *log, const char *path)
 static int look(const struct options *o, struct trace_log *log)
 {
 	bool written = o->chrome || o->jsonl || o->html;
-	if (!read_log(o, log))
-		return STATUS_START;
+	int status = is_guest(o->what) ? read_guest(o, log) : read_log(o, log) ? STATUS_OK : STATUS_START;
+	if (status != STATUS_OK)
+		return status;
 	trace_log_filter(log, &o->trace.filter, o->last);
 	if (o->chrome && !convert(o, log, o->chrome, true))
 		return STATUS_HOST;
 	if (o->jsonl && !convert(o, log, o->jsonl, false))
 		return STATUS_HOST;
-	if (o->html && !write_page(log, o->html))
+	if (o->html && is_guest(o->what)) {
+		status = ask_guest_for_page(o->what, o->html); /* with the map */
+		if (status != STATUS_OK)
+			return status;
+	} else if (o->html && !write_page(log, o->html)) {
 		return STATUS_HOST;
+	}
 	if ((!written || o->summary) && (!show(o, log) || fflush(stdout) != 0)) {
 		fprintf(stderr, "umbra: standard output: %s\n", strerror(errno));
 		return STATUS_HOST;
@@ -314,7 +367,7 @@ int trace_verb(int argc, char **argv)
 		print_trace_help(stdout);
 		return STATUS_OK;
 	}
-	int status = look(&o, &log);
+	int status = o.words ? tell_guest(&o) : look(&o, &log);
 	trace_log_free(&log);
 	return status;
 }
