@@ -23,9 +23,9 @@ __asm__("	.section .text.user, \"ax\"\n"
 	"process_start:\n"
 	"	movl	$0x40000000, %esi\n" /* DATA */
 	"process_store:\n"
-	"	movl	$0x41414140, 4(%esi)\n" /* the bug shows here: this is the second page's entry */
+	"	movl	$0x41414140, 4(%esi)\n" /* goes into the second page's entry */
 	"process_load:\n"
-	"	movl	0x1000(%esi), %ebx\n" /* ... and hurts here */
+	"	movl	0x1000(%esi), %ebx\n" /* ... and it hurts here */
 	"	int	$0x80\n"
 	"	.balign 4096\n"
 	"	.previous\n");
@@ -45,6 +45,7 @@ static __attribute__((noinline)) void give_page(uint32_t address, uint32_t numbe
 	uint32_t *entry = entry_of(kernel_directory, address);
 
 	kernel_directory[SLOT(address)] |= PTE_U;
+	/* the bug begins here */
 	STORE(set_entry, entry, frame_of_process(number) | PTE_P | PTE_W | PTE_U);
 }
 
@@ -60,10 +61,10 @@ void guest_main(uint32_t magic, const struct multiboot *info)
 	print("a20-like-alias: a process has two pages, and writes to the first\n");
 	fixed = has_word(info, "fixed");
 	map(kernel_directory, (uint32_t)process_start, (uint32_t)process_start, PTE_P | PTE_U);
-	for (uint32_t i = 0; i < 2; i++)
-		give_page(DATA + i * PAGE, i);
-	*(uint32_t *)(0x300000 + PAGE) = 0x22222222; /* what the second page shall hold */
-	flush_all();
+	give_page(DATA + PAGE, 1);
+	*(volatile uint32_t *)(DATA + PAGE) = 0x22222222; /* what the second page shall hold */
+	give_page(DATA, 0);
+	flush_all(); /* so that what the process meets is in the tables */
 	expect("the second page holds 22222222");
 	enter_user(process_start, system_call);
 }

@@ -22,20 +22,23 @@ static _Noreturn __attribute__((noinline)) void thread_gone(void)
 	got("the next thread runs", true);
 }
 
-/* Both in assembler, since it matters to the instruction when the stack is used. */
+/* In assembler, since it matters to the instruction when which stack is used. */
 static _Noreturn void leave_thread(uint32_t *stack_entry)
 {
 	extern char stack_top[]; /* the boot stack */
+	uint32_t stack;
 
+	__asm__ volatile("movl %%esp, %0" : "=r"(stack));
 	if (fixed)
-		__asm__ volatile("movl %0, %%esp" : : "r"(stack_top) : "memory");
-	__asm__ volatile(".globl unmap_stack, push_on_nothing\n"
+		stack = (uint32_t)stack_top;
+	__asm__ volatile(".globl unmap_stack, push_on_nothing\n\t"
+			 "movl %2, %%esp\n"
 			 "unmap_stack:\n\t"
 			 "movl $0, (%0)\n" /* the bug shows here */
 			 "push_on_nothing:\n\t"
 			 "call *%1" /* ... and hurts here */
 			 :
-			 : "r"(stack_entry), "r"(thread_gone)
+			 : "r"(stack_entry), "r"(thread_gone), "r"(stack)
 			 : "memory");
 	__builtin_unreachable();
 }
