@@ -237,7 +237,7 @@ static bool read_log(const struct options *o, struct trace_log *log)
 /* What is waiting goes out.  false: it does not. */
 static bool pour(struct text *text, FILE *to, const char *name)
 {
-	bool done = fwrite(text_string(text), 1, text->size, to) == text->size && !text->cut;
+	bool done = fwrite(text_string(text), 1, text->size, to) == text->size && fflush(to) == 0 && !text->cut;
 	if (!done)
 		fprintf(stderr, "umbra: %.120s: %s\n", name, text->cut ? "no memory" : strerror(errno));
 	text_clear(text);
@@ -350,11 +350,7 @@ static int look(const struct options *o, struct trace_log *log)
 	} else if (o->html && !write_page(log, o->html)) {
 		return STATUS_HOST;
 	}
-	if ((!written || o->summary) && (!show(o, log) || fflush(stdout) != 0)) {
-		fprintf(stderr, "umbra: standard output: %s\n", strerror(errno));
-		return STATUS_HOST;
-	}
-	return STATUS_OK;
+	return (written && !o->summary) || show(o, log) ? STATUS_OK : STATUS_HOST;
 }
 
 int trace_verb(int argc, char **argv)
