@@ -153,8 +153,9 @@ void print_pt_help(FILE *to)
 {
 	struct text out = { 0 };
 	fprintf(to, "usage: umbra pt WHAT [OPTIONS]\n\n"
-	            "WHAT is the socket of a running guest (umbra run -qmp unix:SOCKET), a dump (the monitor's\n"
-	            "dump-guest-memory, or QEMU's), or a file of raw memory together with --cr3.\n\n");
+	            "WHAT is the socket of a running guest (umbra run -qmp unix:SOCKET), a dump (the\n"
+	            "monitor's dump-guest-memory, QEMU's, or savevm's file), or a file of raw memory\n"
+	            "together with --cr3.\n\n");
 	pt_help(&out);
 	fputs(text_string(&out), to);
 	fprintf(to, "  %-15s %s\n", "--base ADDR", "where raw memory begins in the guest's");
