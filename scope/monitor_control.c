@@ -90,10 +90,13 @@ void command_step(struct scope *scope, char *suffix, char *rest, struct text *ou
 	}
 	uint32_t done = step_guest(scope->vm, count, &why);
 	vm_detach_debugger(scope->vm, &ours);
+	if (!done) {
+		monitor_refuse(scope, out, "%s", why ? why : "nothing was executed");
+		return;
+	}
 	scope->ran = true;
 	if (why)
 		text_add(out, "(after %u instructions: %s)\n", done, why);
-	scope->failed = why && !done;
 	cpu_get_state(vm_cpu(scope->vm), &s);
 	show_code(scope, s.seg[CPU_CS].base + s.eip, out);
 }
