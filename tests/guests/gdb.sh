@@ -47,7 +47,7 @@ answers() { # answers PATTERN...: in gdb's output, in this order
 		sed -i "1,${line}d" "$tmp/rest"
 	done
 }
-plan 14
+plan 15
 
 # ---- The built-in guest ---------------------------------------------------------------------------
 
@@ -129,12 +129,13 @@ check "... and then ends the run as ever" ends 6
 
 debian=$(tools/fetch-guest 2>"$tmp/fetch") || {
 	skip "Debian's kernel under a debugger" "$(tail -n 1 "$tmp/fetch")"
+	skip "... a program's code" "$(tail -n 1 "$tmp/fetch")"
 	skip "... goes on" "$(tail -n 1 "$tmp/fetch")"
 	exit 0
 }
 # Its symbols are what it keeps of its own in memory.  jiffies is no function, so it is not among them: jiffies_read begins
 # with a load of it.  At exc_page_fault EAX is what it was entered with, the registers at the fault: EIP and CS at 48 and 52.
-# A program's first page is its ELF header.
+# When the program has its page it comes back to the instruction: what is there is what is in its file.
 linux() {
 	tools/make-initramfs "$debian/busybox" "$tmp/run.cpio" &&
 		start /dev/null -kernel "$debian/vmlinuz" -initrd "$tmp/run.cpio" -no-reboot \
@@ -144,17 +145,23 @@ linux() {
 		sleep 0.1
 	done
 	debug "monitor symbols kallsyms" "monitor symbols write $tmp/kernel.elf" "symbol-file $tmp/kernel.elf" \
-		'break *exc_page_fault if (*(int *)($eax + 52) & 3) == 3' 'continue' 'bt 2' 'stepi' 'nexti' 'info symbol $pc' \
-		'p/x $cr2' 'x/4xb 0x8048000' 'x/i *(int *)($eax + 48)' 'monitor info tlb 0x8048000 0x8048fff' 'delete' \
+		'break *exc_page_fault if (*(int *)($eax + 52) & 3) == 3' 'continue' 'bt 2' 'set $fault = *(int *)($eax + 48)' 'set $line = $fault & ~15' 'stepi' 'nexti' 'info symbol $pc' \
+		'delete' 'tbreak *$fault' 'continue' 'printf "ring %d\n", $cs & 3' "dump binary memory $tmp/code \$line \$line+16" \
+		'printf "at %d\n", $line - 0x8048000' 'x/i $pc' 'monitor gva2gpa $eip' \
 		'set $jiffies = *(int **)((char *)&jiffies_read + 7)' 'watch *$jiffies' 'continue' 'continue' 'bt 3' 'delete' \
 		'break *do_user_addr_fault' 'continue' 'continue' 'continue' 'detach'
 }
 debugged() {
 	linux && answers 'symbols from kallsyms' 'Breakpoint 1, .*exc_page_fault' '#1 .*handle_exception' \
-		'exc_page_fault + ' '0x8048000:	0x7f	0x45	0x4c	0x46' 'Old value' 'New value' 'Old value' 'New value' \
-		'do_timer\|tick' 'Breakpoint 3, .*do_user_addr_fault' 'Breakpoint 3, .*do_user_addr_fault'
+		'exc_page_fault + ' '^ring 3' 'Old value' 'New value' 'Old value' 'New value' \
+		'do_timer\|tick' 'Breakpoint [0-9], .*do_user_addr_fault' 'Breakpoint [0-9], .*do_user_addr_fault'
 }
 check "Debian's kernel: a fault of a program, its memory, jiffies" debugged
+same_code() {
+	at=$(sed -n 's/^at //p' "$tmp/gdb.out")
+	tail -c "+$((at + 1))" "$debian/busybox" | head -c 16 | cmp - "$tmp/code" && [ "$(wc -c <"$tmp/code")" = 16 ]
+}
+check "... the program's code is read where it is mapped" same_code
 goes_on() {
 	ends 0 && tr -d '\r' <"$tmp/out" >"$tmp/text" && has '^SELF-CHECK ok' "$tmp/text" &&
 		hasnt 'BUG\|WARNING\|Oops\|Call Trace\|stall\|unstable' "$tmp/text"
