@@ -80,7 +80,8 @@ void judge_absent(struct check *k, bool write, um_gpa gpa, unsigned bytes)
 		return;
 	k->device.seen = false;
 	space_walk(&k->space, f.linear, &f.now);
-	f.is_written = writers_find(&k->writers, (uint32_t)(f.now.large ? f.now.pde_gpa : f.now.pte_gpa), &f.write);
+	f.is_written = writers_find_now(&k->writers, (uint32_t)(f.now.large ? f.now.pde_gpa : f.now.pte_gpa),
+	                                f.now.large ? f.now.pde : f.now.pte, &f.write);
 	locate(k, &f);
 	report(k, &f);
 }

@@ -108,6 +108,8 @@ void writers_hear(struct check *k, const struct um_event *event);
 bool writers_find(const struct writers *w, uint32_t gpa, struct written *found);
 /* Who made the entry there what it is now: false also if that change is not known any more. */
 bool writers_made(const struct check *k, uint32_t gpa, struct written *found);
+/* ... if what it wrote is what the entry says now, but for A and D. */
+bool writers_find_now(const struct writers *w, uint32_t gpa, uint32_t entry, struct written *found);
 /* What is running, as a writer. */
 void writers_see(struct check *k, struct written *now);
 
@@ -151,14 +153,17 @@ struct finding {
 	uint32_t value;          /* what else there is to say: CR3's value, pages in a run */
 };
 
-/* Places that are kept; what comes beyond is counted.  A guest cannot make us grow, nor say one thing for ever. */
-#define REPORTS_MAX 256u
-#define REPORT_BUCKETS 1024u
+/* Places that are kept of each kind; what comes beyond is counted.  A guest cannot make us grow, nor say one thing for
+ * ever, nor drown another kind in it. */
+#define REPORTS_EACH 64u
+#define REPORTS_MAX (REPORTS_EACH * FINDINGS)
+#define REPORT_BUCKETS 4096u
 struct reports {
 	struct finding list[REPORTS_MAX];
-	unsigned count;
+	unsigned count, of_kind[FINDINGS];
 	uint16_t bucket[REPORT_BUCKETS]; /* 1 + index, by place */
 	uint64_t met, more;              /* findings; those at places for which there was no room */
+	bool full[FINDINGS];             /* ... of this kind, which was said */
 };
 /* Was this place reported?  Then it is counted once more. */
 void report(struct check *k, const struct finding *finding);
@@ -190,6 +195,8 @@ uint32_t through_slot(uint32_t linear, uint32_t slot);
 unsigned finding_check(enum finding_kind kind); /* enum check_bit */
 void finding_text(const struct check *k, const struct finding *f, struct text *out);
 void finding_json(const struct check *k, const struct finding *f, struct text *out);
+/* There is no room for more places of this kind. */
+void finding_full(const struct check *k, enum finding_kind kind, struct text *out);
 
 /* ---- check.c -------------------------------------------------------------------------------- */
 

@@ -33,14 +33,17 @@ static uint32_t hash_of(const struct finding *f)
 	return hash ^ hash >> 15;
 }
 
-static void say(struct check *k, const struct finding *f)
+/* `f` NULL: there is no room for more of this kind. */
+static void say(struct check *k, enum finding_kind kind, const struct finding *f)
 {
 	struct text out = { 0 };
 	if (!k->to)
 		return;
 	if (k->vm)
 		vm_console_flush(k->vm); /* what the guest said before comes before */
-	if (checks(k, CHECK_JSON))
+	if (!f)
+		finding_full(k, kind, &out);
+	else if (checks(k, CHECK_JSON))
 		finding_json(k, f, &out);
 	else
 		finding_text(k, f, &out);
@@ -48,6 +51,14 @@ static void say(struct check *k, const struct finding *f)
 	fputs(text_string(&out), k->to);
 	fflush(k->to);
 	text_free(&out);
+}
+
+static void count_only(struct check *k, enum finding_kind kind)
+{
+	k->reports.more++;
+	if (!k->reports.full[kind])
+		say(k, kind, NULL);
+	k->reports.full[kind] = true;
 }
 
 void report(struct check *k, const struct finding *finding)
@@ -63,15 +74,15 @@ void report(struct check *k, const struct finding *finding)
 			r->list[r->bucket[at] - 1].count++;
 			return;
 		}
-	if (r->count == REPORTS_MAX) {
-		if (!r->more++ && k->to)
-			fprintf(k->to, "check: %u places reported: more are only counted\n", REPORTS_MAX);
+	if (r->of_kind[finding->kind] == REPORTS_EACH) {
+		count_only(k, finding->kind);
 		return;
 	}
+	r->of_kind[finding->kind]++;
 	r->list[r->count] = *finding;
 	r->list[r->count].count = 1;
 	r->bucket[at] = (uint16_t)++r->count;
-	say(k, &r->list[r->count - 1]);
+	say(k, finding->kind, &r->list[r->count - 1]);
 	if (checks(k, CHECK_FATAL) && k->target.stop)
 		k->target.stop(k->target.user, "check: something was reported (-check LIST,fatal)");
 }

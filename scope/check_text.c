@@ -285,6 +285,15 @@ void finding_json(const struct check *k, const struct finding *f, struct text *o
 	text_add(out, "}");
 }
 
+void finding_full(const struct check *k, enum finding_kind kind, struct text *out)
+{
+	if (checks(k, CHECK_JSON))
+		text_add(out, "{\"check\":\"%s\",\"kind\":\"%s\",\"full\":true}", kinds[kind].check_name, kinds[kind].name);
+	else
+		text_add(out, "check: %s: %u places reported, more are only counted: %s\n", kinds[kind].check_name, REPORTS_EACH,
+		         kinds[kind].title);
+}
+
 /* ---- 5. All of them ------------------------------------------------------------------------- */
 
 unsigned check_reports(const struct check *k, uint64_t *met)

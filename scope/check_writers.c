@@ -73,6 +73,11 @@ bool writers_made(const struct check *k, uint32_t gpa, struct written *found)
 	       (found->device || !((found->new ^ table_word(k, gpa)) & ~set_by_processors));
 }
 
+bool writers_find_now(const struct writers *w, uint32_t gpa, uint32_t entry, struct written *found)
+{
+	return writers_find(w, gpa, found) && (found->device || !((found->new ^ entry) & ~(uint32_t)(PTE_A | PTE_D)));
+}
+
 /* ---- 2. The processor ----------------------------------------------------------------------- */
 
 /* Callers by EBP, where the code keeps it so.  Whatever the guest's stack holds: a few steps upwards. */

@@ -712,17 +712,35 @@ static void places_are_bounded(void **state)
 	(void)state;
 	start(CHECK_TLB, 0);
 	emit_load(&b, PAGE);
-	for (unsigned n = 0; n < REPORTS_MAX + 44; n++) {
+	for (unsigned n = 0; n < REPORTS_EACH + 44; n++) {
 		emit_store(&b, BENCH_PTE(PAGE), (n & 1 ? PAGE : FRAME) | ENTRY);
 		emit_load(&b, PAGE);
 	}
 	bench_run(&b, 0);
-	assert_int_equal(bench_count(&b), REPORTS_MAX);
+	assert_int_equal(bench_count(&b), REPORTS_EACH);
 	assert_int_equal(b.check->reports.more, 44);
 	check_describe(b.check, true, &out);
 	assert_false(out.cut);
 	assert_non_null(strstr(text_string(&out), "\"more\":44}"));
 	text_free(&out);
+	bench_end(&b);
+}
+
+/* One kind that is full leaves room for the others. */
+static void a_noisy_kind_drowns_no_other(void **state)
+{
+	(void)state;
+	start(CHECK_TLB, 0);
+	emit_load(&b, PAGE);
+	for (unsigned n = 0; n < REPORTS_EACH + 1; n++) {
+		emit_store(&b, BENCH_PTE(PAGE), (n & 1 ? PAGE : FRAME) | ENTRY);
+		emit_load(&b, PAGE);
+	}
+	emit_store(&b, BENCH_PTE(PAGE), 0);
+	emit_load(&b, PAGE);
+	bench_run(&b, 0);
+	assert_int_equal(bench_count(&b), REPORTS_EACH + 1);
+	assert_int_equal(b.check->reports.list[REPORTS_EACH].kind, FOUND_GONE);
 	bench_end(&b);
 }
 
@@ -825,6 +843,7 @@ int main(void)
 		cmocka_unit_test(a_string_over_a_table),
 		cmocka_unit_test(a_place_is_reported_once),
 		cmocka_unit_test(places_are_bounded),
+		cmocka_unit_test(a_noisy_kind_drowns_no_other),
 		cmocka_unit_test(records_go_and_nothing_else_does),
 		cmocka_unit_test(generations_come_round),
 		cmocka_unit_test(fatal_ends_the_run),
