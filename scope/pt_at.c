@@ -410,7 +410,7 @@ static void add_text(const struct at *a)
 	text_add(a->out, "%08x: directory entry %u, table entry %u, offset 0x%03x\n", a->linear, a->linear >> 22,
 	         a->linear >> 12 & 1023, a->linear & 4095);
 	if (pt->space.symbols && symbols_name(pt->space.symbols, a->linear, name, sizeof name)[0])
-		text_add(a->out, "%s\n", name);
+		text_add(a->out, "%.79s\n", name);
 	pt_add_head(pt, a->out);
 	for (unsigned k = 0; k < pt->recursions && k < PT_NAMED_MAX; k++)
 		if (pt->recursion[k].slot == a->linear >> 22)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# man_agrees.sh - umbra(1) and `umbra run --help` name the same options, log items and optimisations; and the monitor's
-# commands there are those of its table.
+# man_agrees.sh - umbra(1) and `umbra run --help` name the same options, log items and optimisations, it and `umbra pt --help`
+# the same options; and the monitor's commands there are those of its table.
 set -u
 umbra=${BUILD:-build}/umbra
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -16,7 +16,7 @@ awk '/^options/ { on = 1; next } /^$/ { on = 0 } on { print $1; if ($2 ~ /^-/) p
 sed -n '/^ OPTIONS/,/^ THE TERMINAL/p' "$work/man" | tr -c 'A-Za-z-' '\n' | grep '^-[A-Za-z]' | sort -u >"$work/man-options"
 awk '/^(log items|optimisations)/ { on = 1; next } /^$/ { on = 0 } on { print $1 }' "$work/help" | sort -u >"$work/names"
 
-echo 1..4
+echo 1..5
 if comm -23 "$work/help-options" "$work/man-options" | grep . >"$work/missing"; then
 	echo "not ok 1 - every option is in the manual"; sed 's/^/# /' "$work/missing"
 else
@@ -41,4 +41,11 @@ if BUILD=${BUILD:-build} "$here/tools/man-monitor" --check >"$work/missing" 2>&1
 else
 	echo "not ok 4 - the monitor's commands are as its table has them (tools/man-monitor writes them)"
 	sed 's/^/# /' "$work/missing"
+fi
+"$umbra" pt --help | sed -n 's/^  \(--[a-z0-9]*\).*/\1/p' | sort -u >"$work/pt-help"
+sed -n '/^ PAGE TABLES/,/^ TRACES/p' "$work/man" | grep -o -e '--[a-z][a-z0-9]*' | sort -u >"$work/pt-man"
+if [ "$(wc -l <"$work/pt-help")" -gt 10 ] && diff "$work/pt-help" "$work/pt-man" >"$work/missing"; then
+	echo "ok 5 - umbra pt's options are in the manual, and no others"
+else
+	echo "not ok 5 - umbra pt's options are in the manual, and no others"; sed 's/^/# /' "$work/missing"
 fi
