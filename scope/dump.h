@@ -42,8 +42,7 @@ bool dump_write(struct vm *vm, const char *path, const struct dump_note *more, s
 
 /* ---- 2. Reading ----------------------------------------------------------------------------- */
 
-/* Pieces of memory, and notes, that a file may have: they are kept sorted in memory. */
-#define DUMP_SEGMENTS_MAX 4096u
+/* Notes that are looked at: where each is, is kept in memory.  (Pieces of memory are as many as ELF can count: 65,534.) */
 #define DUMP_NOTES_MAX 256u
 /* A note is read as a whole: a file with holes could claim one of any size. */
 #define DUMP_NOTE_BYTES_MAX (64u << 20)

@@ -155,8 +155,6 @@ static bool add_segment(struct dump *d, const struct program_header *p)
 		return refuse(d, "memory at %llx is beyond the end of the file: it was cut off", (unsigned long long)p->gpa);
 	if (p->gpa + bytes < p->gpa)
 		return refuse(d, "memory at %llx is larger than the address space", (unsigned long long)p->gpa);
-	if (d->segments == DUMP_SEGMENTS_MAX)
-		return refuse(d, "more than %u pieces of memory", DUMP_SEGMENTS_MAX);
 	d->segment[d->segments++] = (struct segment){ p->gpa, bytes, p->offset, p->in_file };
 	return true;
 }
@@ -167,13 +165,26 @@ static int by_gpa(const void *a, const void *b)
 	return x->gpa < y->gpa ? -1 : x->gpa > y->gpa;
 }
 
-static bool sort_segments(struct dump *d)
+/* What is mapped at several linear addresses is in some dumps as often, each time the same bytes of memory: of pieces that
+ * overlap, only what is new stays. */
+static void sort_segments(struct dump *d)
 {
+	unsigned kept = 0;
+	uint64_t end = 0;
 	qsort(d->segment, d->segments, sizeof d->segment[0], by_gpa);
-	for (unsigned k = 1; k < d->segments; k++)
-		if (d->segment[k].gpa - d->segment[k - 1].gpa < d->segment[k - 1].bytes)
-			return refuse(d, "two pieces of memory at %llx", (unsigned long long)d->segment[k].gpa);
-	return true;
+	for (unsigned k = 0; k < d->segments; k++) {
+		struct segment s = d->segment[k];
+		uint64_t known = s.gpa < end ? end - s.gpa : 0;
+		if (known >= s.bytes)
+			continue;
+		s.gpa += known;
+		s.bytes -= known;
+		s.offset += known < s.in_file ? known : s.in_file;
+		s.in_file -= known < s.in_file ? known : s.in_file;
+		d->segment[kept++] = s;
+		end = s.gpa + s.bytes;
+	}
+	d->segments = kept;
 }
 
 static const struct segment *find_segment(struct dump *d, uint64_t gpa)
@@ -241,21 +252,29 @@ static bool open_file(struct dump *d)
 	if (!s.st_size)
 		return refuse(d, "is empty");
 	d->file_bytes = (uint64_t)s.st_size;
-	d->segment = calloc(DUMP_SEGMENTS_MAX, sizeof *d->segment);
+	return true;
+}
+
+static bool make_segments(struct dump *d, unsigned most)
+{
+	d->segment = calloc(most + 1, sizeof *d->segment);
 	return d->segment || refuse(d, "no memory");
 }
 
-static void take_raw(struct dump *d)
+static bool take_raw(struct dump *d)
 {
+	if (!make_segments(d, 1))
+		return false;
 	d->kind = DUMP_RAW;
 	d->segment[d->segments++] = (struct segment){ 0, d->file_bytes, 0, d->file_bytes };
+	return true;
 }
 
 static bool read_elf(struct dump *d, const uint8_t ident[EI_NIDENT])
 {
 	struct headers h = { 0 };
 	struct program_header p = { 0 };
-	if (!read_header(d, ident, &h))
+	if (!read_header(d, ident, &h) || !make_segments(d, h.count))
 		return false;
 	for (unsigned k = 0; k < h.count; k++) {
 		if (!read_program_header(d, &h, k, &p))
@@ -263,7 +282,8 @@ static bool read_elf(struct dump *d, const uint8_t ident[EI_NIDENT])
 		if ((p.type == PT_LOAD && !add_segment(d, &p)) || (p.type == PT_NOTE && !add_notes(d, &p)))
 			return false;
 	}
-	return sort_segments(d);
+	sort_segments(d);
+	return true;
 }
 
 static const struct note *find_note(const struct dump *d, const char *name, uint32_t type)
@@ -298,10 +318,8 @@ static bool open_dump(struct dump *d)
 	uint8_t ident[EI_NIDENT] = { 0 };
 	if (!open_file(d))
 		return false;
-	if (d->file_bytes < sizeof ident || !read_at(d, 0, ident, sizeof ident) || memcmp(ident, ELFMAG, SELFMAG) != 0) {
-		take_raw(d);
-		return true;
-	}
+	if (d->file_bytes < sizeof ident || !read_at(d, 0, ident, sizeof ident) || memcmp(ident, ELFMAG, SELFMAG) != 0)
+		return take_raw(d);
 	return read_elf(d, ident) && take_kind(d);
 }
 

@@ -90,7 +90,7 @@ static void find_shadow(struct at *a)
 	for (unsigned k = 0; k < a->levels; k++) {
 		struct level *l = &a->level[k];
 		bool leaf = l->place != PT_IN_TABLE;
-		l->beside = leaf || pt->space.um;
+		l->beside = (leaf || pt->space.um) && !a->window;
 		l->known = leaf ? upper | PT_BIT_D | PT_BIT_G : upper;
 		if (leaf)
 			l->shadow = a->has_leaf ? leaf_bits(&a->leaf) : 0;
@@ -163,7 +163,7 @@ static const char *why_differs(const struct at *a, const struct level *l, uint32
 static bool next_difference(const struct at *a, const struct level *l, unsigned *from, const struct pt_field **field,
                             const char **why)
 {
-	if (!l->beside || *from >= pt_field_count || a->window)
+	if (!l->beside || *from >= pt_field_count)
 		return false;
 	if (!(l->shadow & PT_BIT_P)) {
 		*from = pt_field_count;
@@ -337,7 +337,7 @@ static void add_level(const struct at *a, const struct level *l)
 			add_field(a, l, &pt_fields[k]);
 	if (l->value & PT_BIT_PS && l->place == PT_IN_TABLE && l->value & PT_BIT_P)
 		text_add(a->out, "  PS is ignored: CR4.PSE = 0\n");
-	if (l->beside && l->child)
+	if (l->child)
 		text_add(a->out, "  shadow: entry %u of table %u leads to table %u%s\n", l->index, l->table, l->child,
 		         a->pt->child_direct ? ", which breaks the page up" : "");
 	const struct pt_field *field;
@@ -361,7 +361,7 @@ static void add_where(const struct at *a)
 		text_add(a->out, "\nphysical address %08" PRIx64 " (%s)\n", a->walk.gpa, what[a->page.memory]);
 	if (a->page.shadow != PT_NONE)
 		text_add(a->out, "shadow: %s", pt_shadow_name(a->page.shadow));
-	if (a->has_leaf)
+	if (a->has_leaf && !a->window)
 		text_add(a->out, ", frame %08" PRIx64 " of the guest%s", a->leaf.gfn << 12,
 		         a->leaf.prefetched ? ", built ahead" : "");
 	if (a->page.shadow != PT_NONE)

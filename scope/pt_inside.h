@@ -79,7 +79,8 @@ struct pt {
 	bool paging, wp, pse;
 	bool has_directory;      /* there is memory where CR3 points */
 	uint32_t directory[PT_ENTRIES];
-	uint32_t is_table[PT_FRAMES / 32];
+	uint32_t is_table[PT_FRAMES / 32]; /* a bit a frame: this directory's tables, itself among them */
+	uint32_t is_root[PT_FRAMES / 32];  /* ... directories whose shadows are cached */
 	struct pt_recursion recursion[PT_NAMED_MAX];
 	unsigned recursions;     /* may be more than are named */
 	bool has_shadow;         /* there is something that the shadow column can be filled from */

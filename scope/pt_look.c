@@ -38,14 +38,19 @@ static bool leads_on(const struct pt *pt, uint32_t pde)
 	return pde & PT_BIT_P && !pt_is_large(pt, pde);
 }
 
-bool pt_is_table(const struct pt *pt, uint32_t gpa)
+static bool is_marked(const uint32_t *frames, uint32_t gpa)
 {
-	return pt->is_table[gpa >> 17] >> (gpa >> 12 & 31) & 1;
+	return frames[gpa >> 17] >> (gpa >> 12 & 31) & 1;
 }
 
-static void mark_table(struct pt *pt, uint32_t gpa)
+static void mark(uint32_t *frames, uint32_t gpa)
 {
-	pt->is_table[gpa >> 17] |= 1u << (gpa >> 12 & 31);
+	frames[gpa >> 17] |= 1u << (gpa >> 12 & 31);
+}
+
+bool pt_is_table(const struct pt *pt, uint32_t gpa)
+{
+	return is_marked(pt->is_table, gpa);
 }
 
 static bool is_ram(const struct pt *pt, uint32_t gpa)
@@ -71,10 +76,10 @@ static void read_directory(struct pt *pt)
 		memset(pt->directory, 0, sizeof pt->directory);
 		return;
 	}
-	mark_table(pt, pt->space.cr3);
+	mark(pt->is_table, pt->space.cr3);
 	for (unsigned slot = 0; slot < PT_ENTRIES; slot++)
 		if (leads_on(pt, pt->directory[slot]))
-			mark_table(pt, pt->directory[slot]);
+			mark(pt->is_table, pt->directory[slot]);
 }
 
 /* ---- 2. Recursion --------------------------------------------------------------------------- */
@@ -87,16 +92,23 @@ static void add_recursion(struct pt *pt, unsigned slot, uint32_t directory)
 	pt->recursions++;
 }
 
+static void mark_roots(struct pt *pt)
+{
+	struct um_table t;
+	if (!pt->space.um)
+		return;
+	for (uint32_t id = 0; (id = um_look_root(pt->space.um, id)) != 0;)
+		if (um_look_table(pt->space.um, id, &t) && !t.direct)
+			mark(pt->is_root, (uint32_t)(t.gfn << 12));
+}
+
 /* Another space's directory is known by its shadow's root, or because it has itself in the same slot as this one has:
  * that some entry leads to itself says nothing, most kernels' page tables map themselves with the rest of memory. */
 static bool is_directory(const struct pt *pt, uint32_t gpa, unsigned own_slot)
 {
 	uint32_t table[PT_ENTRIES];
-	struct um_table t;
-	if (pt->space.um)
-		for (uint32_t id = 0; (id = um_look_root(pt->space.um, id)) != 0;)
-			if (um_look_table(pt->space.um, id, &t) && !t.direct && t.gfn == gpa >> 12)
-				return true;
+	if (is_marked(pt->is_root, gpa))
+		return true;
 	return own_slot < PT_ENTRIES && pt_read_table(pt, gpa, table) && leads_on(pt, table[own_slot]) &&
 	       (table[own_slot] & PT_BIT_FRAME) == gpa;
 }
@@ -313,6 +325,7 @@ struct pt *pt_look(const struct space *space, const struct pt_options *o, char *
 	pt->has_shadow = pt->space.um || pt->space.leaves;
 	pt->root = pt_root_of(pt, pt->space.cr3);
 	read_directory(pt);
+	mark_roots(pt);
 	find_recursion(pt);
 	return pt;
 }
