@@ -163,6 +163,16 @@ refused 2 'a number from 1' 'no root' -- run "$work/elf" --roots 0
 refused 2 'cannot be used together' 'initrd and modules' -- run "$work/multiboot" -initrd a -module b
 refused 2 'console elsewhere' 'two owners of the terminal' -- run "$work/elf" -monitor stdio
 refused 2 'without a monitor' 'paused for ever' -- run "$work/elf" -S -serial null
+refused 2 'tcp:\[HOST\]:PORT' 'a monitor nowhere' -- run "$work/elf" -monitor somewhere
+refused 2 'unix:PATH is wanted' 'QMP on the terminal' -- run "$work/elf" -qmp stdio
+refused 2 'server=on' 'a server that waits' -- run "$work/elf" -qmp unix:x,server=on,wait=on
+refused 2 'a socket already' 'two sockets for one thing' -- run "$work/elf" -qmp unix:x -qmp unix:y
+refused 2 'without a monitor' 'both engines, and a socket' -- run "$work/elf" -engine check -qmp unix:x
+refused 4 'no socket' 'a socket over a file' -- run "$work/multiboot" -qmp "unix:$work/elf"
+refused 4 'neither a 32-bit ELF' 'symbols of nothing' -- run "$work/multiboot" -symbols "$0"
+refused 4 'nosuch' 'symbols of nobody' -- run "$work/multiboot" -symbols "$work/nosuch"
+refused 4 'nosuch' 'a monitor of nobody' -- monitor "$work/nosuch" help
+refused 2 'a socket and a command' 'a monitor of nothing' -- monitor
 refused 2 '-D without -d' 'a log of nothing' -- run "$work/elf" -D "$work/log"
 refused 4 'No such file' 'a kernel that is missing' -- run "$work/none"
 refused 4 'is a directory' 'a folder as kernel' -- run "$work/folder"
