@@ -13,7 +13,7 @@ run() { # run NAME ARGUMENTS...: all that is printed in $tmp/out, the status in 
 	name=$1
 	shift
 	status=0
-	timeout 60 "$umbra" run -kernel "$guests/$name" -no-reboot "$@" </dev/null >"$tmp/raw" 2>&1 || status=$?
+	timeout -k 5 60 "$umbra" run -kernel "$guests/$name" -no-reboot "$@" </dev/null >"$tmp/raw" 2>&1 || status=$?
 	tr -d '\r' <"$tmp/raw" >"$tmp/out"
 }
 address() { nm "$guests/$1" | awk -v name="$2" '$3 == name { print $1 }'; }
@@ -74,7 +74,7 @@ grep -q -F "built by: $(${CC:-cc} --version | sed 's/^[^ ]* //; q') -->" "$docum
 tools/fill-console "$document" >"$tmp/filled" 2>"$tmp/filled.err"
 
 qemu_log() { # qemu_log NAME: what QEMU says of faults, with -d int
-	timeout 60 qemu-system-i386 -accel tcg -display none -monitor none -serial null -no-reboot -d int -D "$tmp/log" \
+	timeout -k 5 60 qemu-system-i386 -accel tcg -display none -monitor none -serial null -no-reboot -d int -D "$tmp/log" \
 		-kernel "$guests/$1" </dev/null >/dev/null 2>&1
 	grep -c ': v=0e ' "$tmp/log"
 }
