@@ -147,17 +147,10 @@ bool gdb_listen(struct scope *scope, const char *where, char *why, size_t bytes)
 	return true;
 }
 
-/* To who waits for a stop: an exit, or the signal that the end was shown with. */
 void gdb_tell_end(struct scope *scope, enum vm_end end)
 {
-	struct gdb_session *s = scope->gdb ? scope->gdb->session : NULL;
-	if (!s || !s->waiting)
-		return;
-	if (end == VM_SHUTDOWN || end == VM_STUCK || end == VM_KILLED || end == VM_CRASHED)
-		text_add(&s->reply, "X%02x", GDB_SIGABRT);
-	else
-		text_add(&s->reply, "W%02x", (unsigned)(vm_exit_code(scope->vm) & 0xFF));
-	gdb_send(s);
+	if (scope->gdb && scope->gdb->session)
+		gdb_ended(scope->gdb->session, end);
 }
 
 void gdb_close(struct scope *scope)

@@ -92,6 +92,7 @@ void gdb_resume(struct gdb_session *s);                 /* c, C, s, S */
 void gdb_vcont(struct gdb_session *s);                  /* vCont;... */
 void gdb_interrupt(struct gdb_session *s);              /* Ctrl-C */
 void gdb_stopped(void *session, const struct vm_stop *stop);
+void gdb_ended(struct gdb_session *s, enum vm_end end);   /* the run */
 void gdb_point_command(struct gdb_session *s);          /* Z, z */
 /* Breakpoints go, and so does the guest. */
 void gdb_detach(struct gdb_session *s);

@@ -127,21 +127,22 @@ static bool hear_byte(struct gdb_session *s, char byte)
 		s->state = GDB_PAYLOAD;
 		return false;
 	case GDB_SUM_HIGH: /* (No digit: no sum that is right.) */
-		s->sum_sent = (uint8_t)(digit(byte) << 4);
-		s->state = digit(byte) < 0 ? GDB_IDLE : GDB_SUM_LOW;
-		break;
 	case GDB_SUM_LOW:
-		s->sum_sent |= (uint8_t)digit(byte);
-		if (digit(byte) >= 0) {
-			end(s);
-			return true;
+		if (digit(byte) < 0) {
+			s->state = GDB_IDLE;
+			break;
 		}
-		s->state = GDB_IDLE;
-		break;
+		s->sum_sent = (uint8_t)((s->sum_sent << 4) + digit(byte));
+		if (s->state == GDB_SUM_HIGH) {
+			s->state = GDB_SUM_LOW;
+			return false;
+		}
+		end(s);
+		return true;
 	}
-	if (s->state == GDB_IDLE && !s->no_ack)
+	if (!s->no_ack)
 		s->say(s->user, "-", 1);
-	return s->state == GDB_IDLE;
+	return true;
 }
 
 size_t gdb_hear(struct gdb_session *s, const char *bytes, size_t count)

@@ -68,6 +68,19 @@ void gdb_stopped(void *session, const struct vm_stop *stop)
 	gdb_send(s);
 }
 
+/* To who waits for a stop: an exit, or the signal that the end was shown with. */
+void gdb_ended(struct gdb_session *s, enum vm_end end)
+{
+	if (!s->waiting)
+		return;
+	if (end == VM_SHUTDOWN || end == VM_STUCK || end == VM_KILLED || end == VM_CRASHED)
+		text_add(&s->reply, "X%02x", GDB_SIGABRT);
+	else
+		text_add(&s->reply, "W%02x", (unsigned)(vm_exit_code(s->scope->vm) & 0xFF));
+	s->waiting = false;
+	gdb_send(s);
+}
+
 /* ---- 2. Going on ---------------------------------------------------------------------------- */
 
 static void go(struct gdb_session *s, bool step, uint32_t signal_number)
