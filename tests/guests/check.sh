@@ -6,7 +6,7 @@
 
 umbra=$build/umbra
 sound=$build/guests/teaching/sound
-kernel_faults=tlb,rsvd,beyond,alias,wx,freed,stack,slot # (its test programs try the kernel's pages)
+kernel_faults=tlb,rsvd,beyond,alias,wx,freed,stack,half,slot,wp # (its test programs try the kernel's pages)
 [ -e "$sound" ] || skip_all "no 32-bit guests were built here"
 
 run() { # run WANTED-STATUS OPTIONS...: $tmp/out, $tmp/err
