@@ -90,6 +90,7 @@ void tlb_event(struct check *k, const struct um_event *event)
 		k->changes++;
 		break;
 	case UM_EV_TRACKED:
+	case UM_EV_FILL: /* the entry was not there: its table may have been changed while nobody tracked it */
 		k->changes++;
 		break;
 	default:
@@ -263,10 +264,12 @@ static void hold(struct check *k, const struct use *use)
 
 /* ---- 4. An access --------------------------------------------------------------------------- */
 
-/* Nothing was written to any table since a held entry was seen to agree. */
+/* Nothing was written to any table, nor filled from one, since a held entry was seen to agree. */
 static bool is_known(struct check *k, const struct cpu_access *a)
 {
 	const struct line *line = model_page(&k->model, a->linear);
+	if (a->result != UM_OK)
+		return false;
 	if (!line)
 		line = model_large(&k->model, a->linear);
 	return line && line->agreed == k->changes && answers(k, line->entry, a->access);
@@ -278,7 +281,7 @@ bool tlb_access(struct check *k, const struct cpu_access *a)
 	                   .permitted = a->result == UM_OK || a->result == UM_TRACKED || a->result == UM_MMIO };
 	if (!(k->mode & UM_MODE_PAGING) || (!use.permitted && a->result != UM_FAULT))
 		return true;
-	if (use.permitted && is_known(k, a))
+	if (is_known(k, a))
 		return true;
 	space_walk(&k->space, a->linear, &use.now);
 	use.page = (uint32_t)use.now.gpa & PTE_FRAME;

@@ -431,6 +431,47 @@ static void code_that_was_moved(void **state)
 	bench_end(&b);
 }
 
+/* From the same place again and again: no link from block to block hides it. */
+static void code_that_is_moved_in_a_loop(void **state)
+{
+	uint64_t met;
+	(void)state;
+	start(CHECK_TLB, 0);
+	rig_set_word(b.rig, PAGE, 0xC3C3C3C3);
+	rig_set_word(b.rig, FRAME, 0xC3C3C3C3);
+	EMIT(&b, 0xB9, 6, 0, 0, 0);                              /* mov $6, %ecx */
+	uint32_t loop = b.at, by = PAGE - (RIG_CODE + b.at + 5);
+	EMIT(&b, 0xE8, (uint8_t)by, (uint8_t)(by >> 8), (uint8_t)(by >> 16), 0); /* call PAGE */
+	EMIT(&b, 0x81, 0x35, 0x00, 0x18, 0x10, 0x00, 0x00, 0x00, 0x10, 0x00); /* xorl $0x100000, BENCH_PTE(PAGE) */
+	EMIT(&b, 0x49, 0x75, (uint8_t)(loop - (b.at + 3)));      /* dec %ecx; jnz loop */
+	bench_run(&b, 0);
+	assert_int_equal(bench_only(&b)->access, UM_FETCH);
+	check_reports(b.check, &met);
+	assert_int_equal(met, 5);
+	bench_end(&b);
+}
+
+/* A table that is shadowed no more is written by nobody's leave: what was held of it still counts. */
+static void a_table_whose_shadow_went(void **state)
+{
+	uint32_t user;
+	const struct finding *f;
+	(void)state;
+	start(CHECK_TLB, 0);
+	emit_store(&b, TABLE2, PAGE | ENTRY);
+	emit_store(&b, BENCH_PDE(LARGE), TABLE2 | ENTRY);
+	emit_load(&b, LARGE);
+	bench_run(&b, 0);
+	um_shrink(b.rig->um, 100);
+	emit_store(&b, TABLE2, FRAME | ENTRY);
+	user = emit_load(&b, LARGE);
+	bench_run(&b, 0);
+	f = bench_only(&b);
+	assert_int_equal(f->kind, FOUND_FRAME);
+	assert_int_equal(f->eip, user);
+	bench_end(&b);
+}
+
 /* CR3 keeps it, the wrong address too. */
 static void flushes_that_do_not_reach(void **state)
 {
@@ -826,6 +867,8 @@ int main(void)
 		cmocka_unit_test(made_read_only_while_wp_was_clear),
 		cmocka_unit_test(taken_from_the_user),
 		cmocka_unit_test(code_that_was_moved),
+		cmocka_unit_test(code_that_is_moved_in_a_loop),
+		cmocka_unit_test(a_table_whose_shadow_went),
 		cmocka_unit_test(flushes_that_do_not_reach),
 		cmocka_unit_test(a_large_page),
 		cmocka_unit_test(a_piece_used_after_the_flush_of_another),
