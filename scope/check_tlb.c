@@ -107,6 +107,7 @@ struct use {
 	bool permitted;        /* by the tables as they are now */
 	struct space_walk now;
 	uint32_t page;         /* permitted: the frame, by its address */
+	bool answered;         /* by what was held: no walk was needed */
 };
 
 /* Does this entry permit the access without another walk?  A write through a clean one walks again (4.8). */
@@ -197,15 +198,14 @@ static bool upper_differs(const struct check *k, const struct use *use, uint32_t
 }
 
 /* false: the instruction has to be known. */
-static bool look_for_differences(struct check *k, const struct use *use)
+static bool look_for_differences(struct check *k, struct use *use)
 {
-	bool answered = false;
 	uint32_t held;
 	for (unsigned large = 0; large < 2; large++) {
 		struct line *line = large ? model_large(&k->model, use->linear) : model_page(&k->model, use->linear);
 		if (!line || !answers(k, line->entry, use->access->access))
 			continue;
-		answered = true;
+		use->answered = true;
 		enum finding_kind kind = compare(k, use, line, large);
 		if (kind == FINDINGS)
 			continue;
@@ -214,7 +214,7 @@ static bool look_for_differences(struct check *k, const struct use *use)
 		complain(k, use, kind, line->entry, large, line);
 		line->generation = 0; /* said; from here on it is the tables that count */
 	}
-	if (answered || !upper_differs(k, use, model_upper(&k->model, use->linear), &held))
+	if (use->answered || !upper_differs(k, use, model_upper(&k->model, use->linear), &held))
 		return true;
 	if (!use->access->exact)
 		return false;
@@ -226,26 +226,23 @@ static bool look_for_differences(struct check *k, const struct use *use)
 /* ---- 3. Holding ----------------------------------------------------------------------------- */
 
 /* What a processor may hold after it held `old` and the tables say `new`, the same frame: either.  The one that permits
- * more, so that a change is noticed that takes away what either permits. */
+ * more and lasts longer, so that a change is noticed that takes away what either permits; where neither is that, the newer.
+ * (Never what only both together permit: nobody holds that.) */
 static uint32_t either(uint32_t old, uint32_t new)
 {
-	const uint32_t rights = PTE_RW | PTE_US;
-	if (new & ~old & rights)
-		return new; /* more; where neither has all, the newer */
-	return old & ~new & rights ? old | (new & PTE_D) : new | (old & PTE_D);
+	const uint32_t bits = PTE_RW | PTE_US | PTE_G | PTE_D;
+	return new & ~old & bits ? new : old;
 }
 
 static void hold(struct check *k, const struct use *use)
 {
 	struct model *m = &k->model;
 	const struct space_walk *w = &use->now;
-	uint32_t upper = w->large ? 0 : model_upper(m, use->linear), rights;
-	if (!w->large) {
-		bool same = upper && !((upper ^ w->pde) & PTE_FRAME);
-		upper = same ? either(upper, w->pde) : w->pde;
+	uint32_t upper = w->large ? 0 : model_upper(m, use->linear);
+	upper = upper && !((upper ^ w->pde) & PTE_FRAME) ? either(upper, w->pde) : w->pde;
+	if (!w->large && !use->answered)
 		model_hold_upper(m, use->linear, upper);
-	}
-	rights = w->large ? w->pde : w->pte & (upper | ~(uint32_t)(PTE_RW | PTE_US));
+	uint32_t rights = w->large ? w->pde : w->pte & (upper | ~(uint32_t)(PTE_RW | PTE_US));
 	struct line *old = w->large ? model_large(m, use->linear) : model_page(m, use->linear);
 	struct line line = {
 		.entry = (w->large ? w->pde & LARGE_FRAME : w->pte & PTE_FRAME) | (rights & (PTE_RW | PTE_US | PTE_D)) |
@@ -254,7 +251,8 @@ static void hold(struct check *k, const struct use *use)
 		.leaf = (uint32_t)(w->large ? w->pde_gpa : w->pte_gpa),
 		.root = k->space.cr3,
 	};
-	if (old && !((old->entry ^ line.entry) & (PTE_FRAME | PTE_G)))
+	/* (One that did not answer was walked for, and replaced.) */
+	if (old && answers(k, old->entry, use->access->access) && !((old->entry ^ line.entry) & PTE_FRAME))
 		line.entry = either(old->entry, line.entry);
 	if (w->large)
 		model_hold_large(m, use->linear, &line);
