@@ -20,6 +20,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "scope/dump.h"
 #include "scope/monitor.h"
 #include "scope/qmp.h"
 #include "tests/lib/small_vm.h"
@@ -339,6 +340,34 @@ static void memory_is_saved_or_nothing_is_written(void **state)
 	session_end(&s);
 }
 
+static void a_dump_is_written_or_nothing(void **state)
+{
+	struct session s;
+	char path[64], request[300], why[256];
+	(void)state;
+	session_start(&s, true);
+	snprintf(path, sizeof path, "/tmp/umbra-dump-%d", (int)getpid());
+	snprintf(request, sizeof request,
+	         "{\"execute\":\"dump-guest-memory\",\"arguments\":{\"paging\":false,\"protocol\":\"file:%s\"}}", path);
+	expect_return(&s, request, NULL);
+	struct dump *d = dump_open(path, why, sizeof why);
+	assert_non_null(d);
+	assert_int_equal(dump_kind(d), DUMP_UMBRA);
+	assert_int_equal(dump_ram_bytes(d), vm_ram_bytes(s.small.vm));
+	dump_close(d);
+	unlink(path);
+	static const char *const bad[] = {
+		"\"paging\":true,\"protocol\":\"file:/tmp/x\"", "\"paging\":false,\"protocol\":\"fd:7\"",
+		"\"paging\":0,\"protocol\":\"file:/tmp/x\"", "\"paging\":false",
+		"\"paging\":false,\"protocol\":\"file:/dev/null\"", "\"paging\":false,\"protocol\":\"file:/nonexistent/x\"",
+	};
+	for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
+		snprintf(request, sizeof request, "{\"execute\":\"dump-guest-memory\",\"arguments\":{%s}}", bad[k]);
+		expect_error(&s, request, "GenericError");
+	}
+	session_end(&s);
+}
+
 /* ---- 4. The monitor's lines ----------------------------------------------------------------- */
 
 static void expect_line(struct session *s, const char *line, bool fine, const char *word)
@@ -480,6 +509,7 @@ int main(void)
 		cmocka_unit_test(commands_do_what_they_say),
 		cmocka_unit_test(listed_commands_answer),
 		cmocka_unit_test(memory_is_saved_or_nothing_is_written),
+		cmocka_unit_test(a_dump_is_written_or_nothing),
 		cmocka_unit_test(lines_are_understood_or_refused),
 		cmocka_unit_test(random_bytes_and_spoilt_requests_are_survived),
 		cmocka_unit_test(random_lines_are_survived),
