@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,6 +36,13 @@ struct peer {
 
 /* ---- 1. Connecting -------------------------------------------------------------------------- */
 
+/* (A process that is stopped accepts nobody.) */
+static void be_impatient(int fd)
+{
+	const struct timeval patience = { .tv_sec = CLIENT_PATIENCE_MS / 1000 };
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+}
+
 static bool connect_unix(struct peer *p, const char *path)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -42,6 +50,8 @@ static bool connect_unix(struct peer *p, const char *path)
 		return socket_fail(p->why, p->bytes, "%.100s...: the path is too long", path);
 	memcpy(name.sun_path, path, strlen(path) + 1);
 	p->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (p->fd >= 0)
+		be_impatient(p->fd);
 	if (p->fd < 0 || connect(p->fd, (const struct sockaddr *)&name, sizeof name) != 0)
 		return socket_fail(p->why, p->bytes, "%.107s: %s", path, strerror(errno));
 	return true;
@@ -57,6 +67,8 @@ static bool connect_tcp(struct peer *p, const struct socket_address *a)
 		return socket_fail(p->why, p->bytes, "tcp:%.80s:%s: %s", host, a->port, gai_strerror(failed));
 	for (const struct addrinfo *at = list; at && p->fd < 0; at = at->ai_next) {
 		p->fd = socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, at->ai_protocol);
+		if (p->fd >= 0)
+			be_impatient(p->fd);
 		if (p->fd >= 0 && connect(p->fd, at->ai_addr, at->ai_addrlen) == 0)
 			break;
 		error = errno;
