@@ -3,6 +3,7 @@
 #include "tests/lib/schema.h"
 
 #include <jansson.h>
+#include <regex.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,6 +118,19 @@ static bool holds_enum(struct check *c, json_t *values, json_t *value, const cha
 	return bad(c, where, "none of the values that it may have");
 }
 
+/* What ECMA's patterns and POSIX's extended ones have in common. */
+static bool holds_pattern(struct check *c, json_t *rule, json_t *value, const char *where)
+{
+	regex_t pattern;
+	if (!json_is_string(value))
+		return true;
+	if (regcomp(&pattern, json_string_value(rule), REG_EXTENDED | REG_NOSUB) != 0)
+		return bad(c, where, "%s is no pattern", json_string_value(rule));
+	bool good = regexec(&pattern, json_string_value(value), 0, NULL, 0) == 0;
+	regfree(&pattern);
+	return good || bad(c, where, "does not match %s", json_string_value(rule));
+}
+
 static bool holds_reference(struct check *c, json_t *rule, json_t *value, const char *where)
 {
 	static const char start[] = "#/definitions/";
@@ -148,6 +162,8 @@ static bool holds(struct check *c, json_t *schema, json_t *value, const char *wh
 			good = holds_count(c, rule, value, where, word[1] == 'a');
 		else if (strcmp(word, "anyOf") == 0 || strcmp(word, "oneOf") == 0)
 			good = holds_some(c, rule, value, where, word[0] == 'o');
+		else if (strcmp(word, "pattern") == 0)
+			good = holds_pattern(c, rule, value, where);
 		else if (strcmp(word, "$ref") == 0)
 			good = holds_reference(c, rule, value, where);
 		else if (strcmp(word, "required") != 0 && strcmp(word, "additionalProperties") != 0 && strcmp(word, "title") != 0 &&

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/lib/schema.h - does a JSON text keep to a JSON schema?  The part of draft 7 that our schemas use: type, const, enum,
+ * tests/lib/schema.h - does a JSON text keep to a JSON schema?  The part of draft 7 that our schemas use: type, const, enum, pattern,
  * minimum, maximum, properties, required, additionalProperties, items, minItems, maxItems, anyOf, oneOf, $ref into
  * #/definitions.  A word that is not known here counts as a failure, so that none goes unchecked.
  */
