@@ -229,6 +229,11 @@ book: $(BUILD)/book.html
 $(BUILD)/book.html: tools/book tools/book.list force
 	@mkdir -p $(@D); tools/book >$@; echo "$@"
 
+# What the README shows of the microscope: docs/images/, from a booted guest, with Chromium.
+.PHONY: screenshots
+screenshots: all
+	@BUILD=$(BUILD) tools/screenshots
+
 clean:
 	rm -rf $(BUILD)
 
@@ -241,6 +246,7 @@ help:
 	@echo 'make bench      the core in operations a second, guests beside QEMU, Bochs and native; QUICK=1'
 	@echo '                BENCH=core or guests; RUNS=n; PEERS=, ONLY= which; README=1 into README.md'
 	@echo 'make book       the code as a story: $(BUILD)/book.html'
+	@echo 'make screenshots  docs/images/, from a booted guest; needs chromium'
 	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=; make uninstall'
 	@echo 'make clean'
 	@echo

@@ -193,7 +193,8 @@ function explain(space, address, into) {
 	const title = element("h2", "", element("code", "", hex(address)));
 	title.id = "address";
 	const where = w.present ? "guest-physical " + hex(w.target) + ", " + space.memory(page) : "not mapped";
-	into.replaceChildren(title, element("p", "where", where), ...levels(space, address, w),
+	const name = address === space.data.eip ? space.data.at : "";
+	into.replaceChildren(title, element("p", "where", (name ? name + ", " : "") + where), ...levels(space, address, w),
 		...compare(space, address, w), accesses(space, address, w));
 }
 

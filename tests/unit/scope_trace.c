@@ -34,6 +34,7 @@ extern const char trace_steps[], trace_steps_end[], step_mode[], step_fill[], st
 #define STEPS 0x100020u
 #define AT(step) (STEPS + (uint32_t)((step) - trace_steps))
 #define FLUSHES 3000u
+#define RECORD (offsetof(struct trace_record, flags) + 1) /* what is behind is nothing's */
 
 struct rig {
 	struct loading files;
@@ -327,7 +328,7 @@ static void json_lines_hold_every_record(void **state)
 	assert_int_equal(log.count, kept.count);
 	assert_int_equal(lines, log.count + 2);
 	for (size_t n = 0; n < log.count; n++)
-		if (memcmp(&log.record[n], &kept.record[n], sizeof log.record[n]) != 0)
+		if (memcmp(&log.record[n], &kept.record[n], RECORD) != 0)
 			fail_msg("record %zu (%s) came back different", n, trace_kinds[kept.record[n].kind].name);
 	trace_log_free(&log);
 	trace_log_free(&kept);
@@ -358,7 +359,7 @@ static void every_kind_can_be_written_and_read(void **state)
 			if (!trace_log_read(&log, text_string(&out), out.size, &why))
 				fail_msg("%s: %s", why.text, out.data + head);
 			assert_int_equal(log.count, 1);
-			assert_memory_equal(&log.record[0], &r, sizeof r);
+			assert_memory_equal(&log.record[0], &r, RECORD);
 			trace_log_free(&log);
 			text_free(&out);
 		}
