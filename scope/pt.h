@@ -47,8 +47,8 @@ struct pt_options {
 	unsigned directories;
 };
 
-/* Options from words.  Addresses are numbers (0x or not, always hexadecimal if 0x), names of `space`'s symbols (+ offset),
- * or eip, esp, cr3.  false: `why` says what is wrong, one line. */
+/* Options from words.  Addresses are hexadecimal, with 0x or without, names of `space`'s symbols (+ offset), or eip,
+ * esp, cr3 ($ before it or not).  false: `why` says what is wrong, one line. */
 bool pt_parse(const struct space *space, unsigned count, const char *const *word, struct pt_options *o, char *why,
               size_t bytes);
 /* The options, a line each: what --help prints. */

@@ -20,7 +20,7 @@ enum { NOTE_BYTES = 192 };
 
 /* One entry on the way. */
 struct level {
-	const char *name;          /* PDE, PTE */
+	const char *name;          /* CR3, PDE, PTE */
 	unsigned index;
 	enum pt_place place;
 	uint64_t gpa;
@@ -40,7 +40,8 @@ struct at {
 	uint32_t linear;
 	struct space_walk walk;
 	struct pt_page page;       /* with the shadow's state */
-	struct level level[2];
+	struct level cr3;
+	struct level level[2];     /* PDE, PTE, as far as the way goes */
 	unsigned levels;
 	bool has_leaf;
 	struct um_entry leaf;
@@ -54,6 +55,8 @@ static void find_levels(struct at *a)
 	const struct pt *pt = a->pt;
 	const struct space_walk *w = &a->walk;
 	bool large = pt_is_large(pt, w->pde);
+	a->cr3 = (struct level){ .name = "CR3", .value = pt->space.cr3, .there = pt->has_directory, .place = PT_IN_CR3,
+		                 .child = pt->root };
 	if (!pt->paging)
 		return;
 	a->level[a->levels++] = (struct level){
@@ -319,14 +322,17 @@ static void add_field(const struct at *a, const struct level *l, const struct pt
 static void add_level_head(const struct at *a, const struct level *l)
 {
 	char title[64];
-	snprintf(title, sizeof title, "%s %u at %08" PRIx64 " = %08x", l->name, l->index, l->gpa, l->value);
+	if (l->place == PT_IN_CR3)
+		snprintf(title, sizeof title, "CR3 = %08x", l->value);
+	else
+		snprintf(title, sizeof title, "%s %u at %08" PRIx64 " = %08x", l->name, l->index, l->gpa, l->value);
 	text_add(a->out, "%-47s    guest%s\n", title, l->beside ? "  shadow" : "");
 }
 
 static void add_level(const struct at *a, const struct level *l)
 {
 	text_add(a->out, "\n");
-	if (!l->there) {
+	if (!l->there && l->place != PT_IN_CR3) {
 		text_add(a->out, "%s %u at %08" PRIx64 ": there is no memory, which reads as not present\n", l->name, l->index,
 		         l->gpa);
 		return;
@@ -337,7 +343,9 @@ static void add_level(const struct at *a, const struct level *l)
 			add_field(a, l, &pt_fields[k]);
 	if (l->value & PT_BIT_PS && l->place == PT_IN_TABLE && l->value & PT_BIT_P)
 		text_add(a->out, "  PS is ignored: CR4.PSE = 0\n");
-	if (l->child)
+	if (l->child && l->place == PT_IN_CR3)
+		text_add(a->out, "  shadow: table %u\n", l->child);
+	else if (l->child)
 		text_add(a->out, "  shadow: entry %u of table %u leads to table %u%s\n", l->index, l->table, l->child,
 		         a->pt->child_direct ? ", which breaks the page up" : "");
 	const struct pt_field *field;
@@ -415,10 +423,10 @@ static void add_text(const struct at *a)
 	for (unsigned k = 0; k < pt->recursions && k < PT_NAMED_MAX; k++)
 		if (pt->recursion[k].slot == a->linear >> 22)
 			text_add(a->out, "this address is in slot %u: what is there is a table\n", pt->recursion[k].slot);
-	if (pt->root)
-		text_add(a->out, "shadow: this directory's is table %u\n", pt->root);
 	if (a->window)
 		text_add(a->out, "the host has these addresses: nothing of the guest's is mapped there\n");
+	if (pt->paging)
+		add_level(a, &a->cr3);
 	for (unsigned k = 0; k < a->levels; k++)
 		add_level(a, &a->level[k]);
 	add_where(a);
@@ -501,8 +509,10 @@ static void add_json(const struct at *a)
 	text_add(a->out, a->walk.present ? "%" PRIu64 ",\"memory\":\"%s\"," : "null,\"memory\":null,", a->walk.gpa,
 	         pt_memory_name(a->page.memory));
 	text_add(a->out, "\"shadow_state\":\"%s\",\"root\":%u,\"levels\":[", pt_shadow_name(a->page.shadow), a->pt->root);
+	if (a->pt->paging)
+		add_level_json(a, &a->cr3, false);
 	for (unsigned k = 0; k < a->levels; k++)
-		add_level_json(a, &a->level[k], k > 0);
+		add_level_json(a, &a->level[k], true);
 	text_add(a->out, "],\"accesses\":[");
 	add_accesses_json(a);
 	text_add(a->out, "]}\n");

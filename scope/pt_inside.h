@@ -24,8 +24,10 @@ enum pt_place { PT_IN_CR3 = 1, PT_IN_TABLE = 2, PT_IN_LARGE = 4, PT_IN_PAGE = 8 
 	X(P, 0, 0, PT_IN_ENTRY, "P", "present", "4.3")                                                          \
 	X(RW, 1, 1, PT_IN_ENTRY, "R/W", "may be written", "4.6.1")                                              \
 	X(US, 2, 2, PT_IN_ENTRY, "U/S", "the user's (ring 3) too", "4.6.1")                                     \
+	X(CR3_LOW, 0, 2, PT_IN_CR3, "", "ignored", "4.3, table 4-3")                                            \
 	X(PWT, 3, 3, PT_IN_ALL, "PWT", "cache writes through", "4.9")                                           \
 	X(PCD, 4, 4, PT_IN_ALL, "PCD", "not cached", "4.9")                                                     \
+	X(CR3_MIDDLE, 5, 11, PT_IN_CR3, "", "ignored: a directory has 4 KiB", "4.3, table 4-3")                 \
 	X(A, 5, 5, PT_IN_ENTRY, "A", "accessed", "4.8")                                                         \
 	X(IGNORED_D, 6, 6, PT_IN_TABLE, "", "ignored", "4.3, table 4-5")                                        \
 	X(D, 6, 6, PT_IN_LEAF, "D", "dirty: was written", "4.8")                                                \

@@ -45,6 +45,7 @@ static bool parse_hex(const char *word, uint32_t *value)
 
 static bool parse_register(const struct space *s, const char *word, uint32_t *value)
 {
+	word += *word == '$'; /* as the monitor's other commands have them */
 	if (strcmp(word, "eip") == 0)
 		*value = s->eip;
 	else if (strcmp(word, "esp") == 0)

@@ -199,7 +199,7 @@ static void make_one(struct pt_ram *r, uint32_t pde, uint32_t pte)
 
 static json_int_t field(json_t *at, unsigned level, const char *name, unsigned first)
 {
-	json_t *one = json_array_get(json_object_get(at, "levels"), level), *f;
+	json_t *one = json_array_get(json_object_get(at, "levels"), level + 1), *f; /* behind CR3 */
 	size_t index;
 	json_array_foreach(json_object_get(one, "fields"), index, f)
 		if (strcmp(json_string_value(json_object_get(f, "name")), name) == 0 &&
@@ -246,6 +246,21 @@ static void every_bit_has_its_name(void **state)
 			pt_ram_end(&r);
 		}
 	}
+}
+
+/* A directory that is not at a multiple of 4 KiB is somewhere else. */
+static void cr3_has_its_bits(void **state)
+{
+	struct text out = { 0 };
+	struct pt_ram r;
+	(void)state;
+	make_one(&r, 0x1003, 0x5003);
+	r.space.cr3 = 0xFF8;
+	has_text(view(&r.space, &out, "--at 400000"), "  5-11        ignored: a directory has 4 KiB           7f\n");
+	has_text(text_string(&out), "  4      PCD  not cached                                1\n");
+	has_text(text_string(&out), "PDE 1 at 00000004");
+	pt_ram_end(&r);
+	text_free(&out);
 }
 
 static void frames_and_the_system_s_own_bits(void **state)
@@ -381,6 +396,13 @@ static void an_address_word_by_word(void **state)
 		"00002345: directory entry 0, table entry 2, offset 0x345\n"
 		"CR3 00001000   CR0 80010001 (PE WP PG)   CR4 00000090 (PSE PGE)\n"
 		"recursive slot 1023: tables appear at 0xffc00000, the directory at 0xfffff000\n"
+		"\n"
+		"CR3 = 00001000                                     guest\n"
+		"  0-2         ignored                                   0\n"
+		"  3      PWT  cache writes through                      0\n"
+		"  4      PCD  not cached                                0\n"
+		"  5-11        ignored: a directory has 4 KiB            0\n"
+		"  12-31       frame                              00001000\n"
 		"\n"
 		"PDE 0 at 00001000 = 00002027                       guest\n"
 		"  0      P    present                                   1\n"
@@ -658,7 +680,7 @@ static void what_is_no_option_is_refused(void **state)
 	r.space.eip = 0x2000;
 	r.space.esp = 0x3000;
 	has_text(view(&r.space, &out, "-at eip -access r -ring 0"), "00002000: directory entry 0, table entry 2");
-	has_text(view(&r.space, &out, "--at esp"), "00003000: ");
+	has_text(view(&r.space, &out, "--at $esp"), "00003000: ");
 	/* Another directory, other control bits. */
 	has_text(view(&r.space, &out, "--cr3 2000"), "CR3 00002000");
 	has_text(view(&r.space, &out, "--cr0 1"), "paging is off");
@@ -676,6 +698,7 @@ int main(void)
 		cmocka_unit_test(runs_are_their_pages),
 		cmocka_unit_test(verdicts_are_what_the_reference_walker_says),
 		cmocka_unit_test(every_bit_has_its_name),
+		cmocka_unit_test(cr3_has_its_bits),
 		cmocka_unit_test(frames_and_the_system_s_own_bits),
 		cmocka_unit_test(each_reserved_bit_faults_and_says_so),
 		cmocka_unit_test(the_level_that_denies_is_named),
