@@ -99,6 +99,7 @@ static void add_scripts(struct text *out)
 	ADD(explain_js);
 	ADD(map_js);
 	ADD(trace_js);
+	ADD(report_js);
 	ADD(test_js);
 	ADD(page_js);
 }

@@ -15,6 +15,7 @@ FILE(model_js, "scope/page/model.js")
 FILE(explain_js, "scope/page/explain.js")
 FILE(map_js, "scope/page/map.js")
 FILE(trace_js, "scope/page/trace.js")
+FILE(report_js, "scope/page/report.js")
 FILE(test_js, "scope/page/test.js")
 FILE(page_js, "scope/page/page.js")
 #ifdef __ELF__

@@ -10,6 +10,7 @@ HTML_FILE(model_js);
 HTML_FILE(explain_js);
 HTML_FILE(map_js);
 HTML_FILE(trace_js);
+HTML_FILE(report_js);
 HTML_FILE(test_js);
 HTML_FILE(page_js);
 

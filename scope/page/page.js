@@ -5,8 +5,7 @@
  *   1. Choices     buttons of which one is chosen; the theme
  *   2. Legend      and totals
  *   3. The page    what is selected, from wherever
- *   4. Reports
- *   5. Starting
+ *   4. Starting
  */
 
 /* ---- 1. Choices ----------------------------------------------------------------------------- */
@@ -91,7 +90,7 @@ class Page {
 		this.makeMap();
 		if (this.trace)
 			this.makeTrace();
-		drawReports(data.checks);
+		drawReports(data.checks, (address) => this.select(address >>> 12, address));
 		this.hideWhatIsNot();
 		this.chooseColour(this.colour);
 		this.select(this.firstAddress() >>> 12, this.firstAddress());
@@ -290,27 +289,7 @@ class Page {
 	}
 }
 
-/* ---- 4. Reports ----------------------------------------------------------------------------- */
-
-/* Whatever the reports have, in their order: names and values. */
-function reportOf(report) {
-	const list = element("dl");
-	for (const [name, value] of Object.entries(report))
-		list.append(element("dt", "", name.replaceAll("_", " ")), element("dd", "", typeof value === "object" ? JSON.stringify(value) : String(value)));
-	return list;
-}
-
-function drawReports(checks) {
-	if (!checks)
-		return;
-	document.getElementById("checks").hidden = false;
-	const reports = checks.reports || [], into = document.getElementById("reports");
-	into.replaceChildren(...reports.map((report) => element("article", "report", element("pre", "", report.text || ""), report.text ? "" : reportOf(report))));
-	if (!reports.length)
-		into.replaceChildren(element("p", "facts", "Nothing: " + (checks.checks || []).join(", ") + " found no fault."));
-}
-
-/* ---- 5. Starting ---------------------------------------------------------------------------- */
+/* ---- 4. Starting ---------------------------------------------------------------------------- */
 
 try {
 	const page = new Page(JSON.parse(document.getElementById("data").textContent));

@@ -22,6 +22,15 @@ function test(page) {
 		testSpace(page, check, text);
 	if (page.trace)
 		testTrace(page, check, press, text);
+	const report = document.querySelector("#reports .report");
+	if (report) {
+		const link = report.querySelector(".link");
+		check("a report is shown", report.querySelector("h3").textContent !== "" && !/\[object/.test(report.textContent));
+		if (link) {
+			link.click();
+			check("... and leads to its address", hex(view.selected * 4096).slice(0, 5) === link.textContent.slice(0, 5));
+		}
+	}
 	testThemes(check, pixels);
 	/* (Whether :focus-visible applies now is the browser's to say: it knows no keys of a script's.) */
 	const rules = [...document.styleSheets[0].cssRules];

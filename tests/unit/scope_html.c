@@ -188,7 +188,9 @@ static void make_page(enum kind kind, struct text *page)
 	char why[256];
 	assert_true(html_map(&m->space, &map, why, sizeof why));
 	html_trace(&log, &trace);
-	text_add(&checks, "{\"checks\":[\"tlb\"],\"reports\":[{\"check\":\"tlb\",\"text\":");
+	text_add(&checks, "{\"checks\":[\"tlb\"],\"reports\":[{\"check\":\"tlb\",\"title\":\"a page is used\",\"count\":2,"
+	         "\"at\":{\"eip\":1048752,\"symbol\":\"stale_load\",\"exact\":true,\"ring\":0,\"cr3\":0,\"instruction\":90},\"access\":\"read\","
+	         "\"linear\":8388608,\"writer\":{\"eip\":1048738,\"exact\":true,\"callers\":[],\"instruction\":80,\"old\":1,\"new\":3},\"outcome\":");
 	text_add_json(&checks, hostile);
 	text_add(&checks, "}]}");
 	const struct html_parts parts = { text_string(&map), text_string(&trace), text_string(&checks) };
