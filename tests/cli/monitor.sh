@@ -78,11 +78,21 @@ reset_again() { # the guest starts anew: it says so again
 	done
 	[ $tries -lt 300 ]
 }
+logs() { # what -d logs, from now on and until none
+	say 0 log int || return 1
+	tries=0
+	until grep -q '^int 20 ' "$tmp/err"; do
+		tries=$((tries + 1))
+		[ $tries -lt 100 ] || return 1
+		sleep 0.1
+	done
+	answers 'logged: none' log none
+}
 ends_well() { # status 0, its socket gone
 	say 0 quit && status=0 && { wait $pid || status=$?; } && pid= && [ $status = 0 ] && [ ! -e "$socket" ]
 }
 
-plan 26
+plan 29
 start -serial "file:$tmp/console" -qmp "unix:$socket,server=on,wait=off" "$build/guests/hello"
 check "the guest runs" until_idle
 check "a socket is its owner's alone" [ "$(stat -c %a "$socket")" = 600 ]
@@ -105,6 +115,7 @@ check "it says that it is paused" answers 'paused' info status
 check "it goes on" say 0 cont
 check "names go into an ELF file and out of it" symbols_again
 check "the reset button" reset_again
+check "the log is turned on and off" logs
 check "an unknown command: status 6, one line" refuses 'unknown' nonsense
 check "quit ends the run" ends_well
 check "nobody there: status 4" eval 'status=0; "$umbra" monitor "$socket" help >"$tmp/out" 2>"$tmp/err" || status=$?; [ $status = 4 ] && [ "$(wc -l <"$tmp/err")" = 1 ]'
@@ -114,3 +125,9 @@ start -serial null -S -monitor none -qmp "unix:$socket" "$build/guests/hello"
 first_steps() { answers '^00100[0-9a-f]* <start+' step && answers 'prelaunch\|paused' info status && answers '.' step 1000; }
 check "steps from the first instruction" first_steps
 check "quit while paused ends the run" ends_well
+
+# A paravirtual guest has neither the lines nor the controller.
+start -serial null -S -machine lguest -qmp "unix:$socket" "$build/guests/pv.elf"
+check "a machine without an NMI says so" refuses 'no NMI' nmi
+check "... and without an interrupt controller" refuses 'no interrupt controller' info irq
+say 0 quit

@@ -266,6 +266,20 @@ static void each_end_has_its_reason(void **state)
 	}
 }
 
+static void the_reset_button_ends_a_run_without_reboot(void **state)
+{
+	struct running r;
+	struct peer p;
+	(void)state;
+	run_start(&r, COUNTS, sizeof COUNTS - 1, "-no-reboot");
+	negotiate(&p, r.qmp);
+	say(&p, "{\"execute\":\"system_reset\"}\n");
+	expect_return(&p);
+	expect_event(&p, "SHUTDOWN", "host-qmp-system-reset", false);
+	assert_int_equal(run_end(&r), 0);
+	peer_close(&p);
+}
+
 static void a_signal_is_an_end_too(void **state)
 {
 	struct running r;
@@ -380,6 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_hears_of_stop_resume_reset_and_the_end),
 		cmocka_unit_test(each_end_has_its_reason),
+		cmocka_unit_test(the_reset_button_ends_a_run_without_reboot),
 		cmocka_unit_test(a_signal_is_an_end_too),
 		cmocka_unit_test(a_guest_that_resets_itself_is_served),
 		cmocka_unit_test(a_tcp_port_is_this_machines_only),
