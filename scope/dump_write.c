@@ -140,20 +140,28 @@ static bool put_chunk(struct writer *w, const uint8_t *chunk, size_t count, uint
 	return true;
 }
 
-static bool put_memory(struct writer *w)
+static bool put_range(struct writer *w, uint64_t gpa, uint64_t end, uint8_t *chunk)
 {
-	uint64_t ram = vm_ram_bytes(w->vm), base = memory_at(w);
-	uint8_t *chunk = malloc(CHUNK);
-	bool good = chunk || refuse(w, "no memory");
-	if (good && ftruncate(w->fd, (off_t)(base + ram)) != 0)
-		good = refuse(w, "%s: %s", w->path, strerror(errno));
-	for (uint64_t gpa = 0; good && gpa < ram; gpa += CHUNK) {
-		size_t count = ram - gpa < CHUNK ? (size_t)(ram - gpa) : CHUNK;
+	bool good = true;
+	for (; good && gpa < end; gpa += CHUNK) {
+		size_t count = end - gpa < CHUNK ? (size_t)(end - gpa) : CHUNK;
 		if (vm_read_physical(w->vm, gpa, chunk, count) != count)
 			good = refuse(w, "guest memory at %08llx cannot be read", (unsigned long long)gpa);
 		else
-			good = put_chunk(w, chunk, count, base + gpa);
+			good = put_chunk(w, chunk, count, memory_at(w) + gpa);
 	}
+	return good;
+}
+
+static bool put_memory(struct writer *w)
+{
+	uint64_t first, end = 0;
+	uint8_t *chunk = malloc(CHUNK);
+	bool good = chunk || refuse(w, "no memory");
+	if (good && ftruncate(w->fd, (off_t)(memory_at(w) + vm_ram_bytes(w->vm))) != 0)
+		good = refuse(w, "%s: %s", w->path, strerror(errno));
+	while (good && vm_next_data(w->vm, end, &first, &end))
+		good = put_range(w, first, end, chunk);
 	free(chunk);
 	return good;
 }

@@ -19,15 +19,15 @@ struct entries {
 /* A letter for each single-bit field that is set. */
 static void add_flags(struct text *out, uint32_t entry, enum pt_place place)
 {
-	static const struct {
+	const struct {
 		uint32_t bit;
 		unsigned places;
 		char letter;
 	} flags[] = {
-		{ PT_MASK(8, 8), PT_IN_LEAF, 'G' }, { PT_MASK(7, 7), PT_IN_LARGE, 'S' }, { PT_MASK(7, 7), PT_IN_PAGE, 'T' },
-		{ PT_MASK(6, 6), PT_IN_LEAF, 'D' }, { PT_MASK(5, 5), PT_IN_ENTRY, 'A' }, { PT_MASK(4, 4), PT_IN_ENTRY, 'C' },
-		{ PT_MASK(3, 3), PT_IN_ENTRY, 't' }, { PT_MASK(2, 2), PT_IN_ENTRY, 'U' }, { PT_MASK(1, 1), PT_IN_ENTRY, 'W' },
-		{ PT_MASK(0, 0), PT_IN_ENTRY, 'P' },
+		{ PT_BIT_G, PT_IN_LEAF, 'G' }, { PT_BIT_PS, PT_IN_LARGE, 'S' }, { PT_BIT_PAT, PT_IN_PAGE, 'T' },
+		{ PT_BIT_D, PT_IN_LEAF, 'D' }, { PT_BIT_A, PT_IN_ENTRY, 'A' }, { PT_BIT_PCD, PT_IN_ENTRY, 'C' },
+		{ PT_BIT_PWT, PT_IN_ENTRY, 't' }, { PT_BIT_US, PT_IN_ENTRY, 'U' }, { PT_BIT_RW, PT_IN_ENTRY, 'W' },
+		{ PT_BIT_P, PT_IN_ENTRY, 'P' },
 	};
 	for (size_t k = 0; k < sizeof flags / sizeof flags[0]; k++)
 		text_add(out, "%c", entry & flags[k].bit && flags[k].places & place ? flags[k].letter : '-');

@@ -5,7 +5,7 @@
  *   1. RAM             map_ram, unmap_ram, empty_ram
  *   2. Table memory    a slab with a hard bound; pages come from the host at first touch
  *   3. The A20 gate    masked_gpa, set_a20
- *   4. The bus         read_bus, write_bus, vm_read_physical, vm_write_physical
+ *   4. The bus         read_bus, write_bus, vm_read_physical, vm_write_physical, vm_next_data
  *   5. The core's callbacks
  *
  * A host frame number is a host address >> 12, so a shadow entry leads straight to the byte.  With the A20
@@ -200,6 +200,25 @@ size_t vm_write_physical(struct vm *vm, uint64_t gpa, const void *buf, size_t by
 		done += some;
 	}
 	return done;
+}
+
+/* Untouched pages of a memfd come into being when they are read; private ones are all the host's page of zeros. */
+bool vm_next_data(const struct vm *vm, uint64_t gpa, uint64_t *first, uint64_t *end)
+{
+	off_t data = (off_t)gpa, hole = (off_t)vm->ram_bytes;
+	if (gpa >= vm->ram_bytes)
+		return false;
+	if (vm->ram_fd >= 0) {
+		data = lseek(vm->ram_fd, (off_t)gpa, SEEK_DATA);
+		hole = data >= 0 ? lseek(vm->ram_fd, data, SEEK_HOLE) : -1;
+		if (data < 0 && errno == ENXIO)
+			return false;
+		if (data < 0 || hole < 0) /* this host cannot tell */
+			data = (off_t)gpa, hole = (off_t)vm->ram_bytes;
+	}
+	*first = (uint64_t)data & ~(uint64_t)(UM_PAGE_SIZE - 1);
+	*end = (uint64_t)hole < vm->ram_bytes ? (uint64_t)hole : vm->ram_bytes;
+	return *first < *end;
 }
 
 uint64_t read_bus(struct vm *vm, um_gpa gpa, unsigned bytes)

@@ -248,5 +248,8 @@ struct lguest *vm_lguest(struct vm *vm);   /* NULL: not an lguest guest's */
 /* Guest-physical memory for the monitor; bytes transferred.  Writes tell the core and the code cache. */
 size_t vm_read_physical(struct vm *vm, uint64_t gpa, void *buf, size_t bytes);
 size_t vm_write_physical(struct vm *vm, uint64_t gpa, const void *buf, size_t bytes);
+/* The first address from `gpa` on where memory may hold anything but zeros, and where that ends: what is never touched
+ * takes no memory of the host's, and reading it can change that.  false: the rest is zeros. */
+bool vm_next_data(const struct vm *vm, uint64_t gpa, uint64_t *first, uint64_t *end);
 
 #endif

@@ -47,13 +47,14 @@ struct dumped {
 	char folder[256], path[300];
 };
 
-static void start(struct dumped *d)
+static void start_on(struct dumped *d, enum vm_engine engine)
 {
 	static struct made m;
 	const uint32_t flags = 1u << 16 | 3;
 	const uint32_t header[8] = { 0x1BADB002, flags, 0u - 0x1BADB002 - flags, 0x100000, 0x100000, 0, 0, 0x100020 };
 	struct vm_config config = { .ram_bytes = RAM, .um_options = UM_OPT_ALL, .cpu_options = CPU_OPT_ALL,
-		                    .debug_exit_port = 0xF4, .console = { .in = -1, .out = -1 } };
+		                    .debug_exit_port = 0xF4, .console = { .in = -1, .out = -1 }, .engine = engine,
+		                    .direct_options = DIRECT_OPT_ALL };
 	struct guest_error error;
 	memset(&m, 0, sizeof m);
 	loading_start(&d->files, 1u << 20); /* for its temporary files only */
@@ -68,6 +69,11 @@ static void start(struct dumped *d)
 	snprintf(d->folder, sizeof d->folder, "%.200s/dump.XXXXXX", temporary ? temporary : "/tmp");
 	assert_non_null(mkdtemp(d->folder));
 	snprintf(d->path, sizeof d->path, "%s/core", d->folder);
+}
+
+static void start(struct dumped *d)
+{
+	start_on(d, VM_ENGINE_PORTABLE);
 }
 
 static unsigned files_in(const char *folder)
@@ -216,6 +222,41 @@ static void zeros_take_no_room_and_the_file_is_private(void **state)
 	assert_true(s.st_blocks * 512 < RAM / 4);
 	assert_int_equal(s.st_mode & 07777, 0600);
 	assert_int_equal(files_in(g.folder), 1);
+	end(&g);
+}
+
+static uint64_t data_of(struct vm *vm)
+{
+	uint64_t first, end = 0, sum = 0;
+	while (vm_next_data(vm, end, &first, &end))
+		sum += end - first;
+	return sum;
+}
+
+/* The direct engine's memory is a file's: what is only looked at must not come into being. */
+static void untouched_memory_stays_so(void **state)
+{
+	struct dumped g;
+	uint8_t page[4096], other[4096];
+	(void)state;
+	if (direct_probe() || getenv("TEST_VALGRIND"))
+		skip(); /* no such host, or a processor of valgrind's */
+	start_on(&g, VM_ENGINE_DIRECT);
+	uint64_t before = data_of(g.vm);
+	assert_true(before > 0 && before < RAM / 2);
+	write_dump(&g, NULL, 0);
+	assert_true(data_of(g.vm) == before);
+	struct dump *d = open_dump(g.path);
+	for (uint64_t gpa = 0; gpa < RAM; gpa += sizeof page) {
+		assert_int_equal(dump_read(d, gpa, page, sizeof page), sizeof page);
+		vm_read_physical(g.vm, gpa, other, sizeof other);
+		assert_memory_equal(page, other, sizeof page);
+	}
+	uint64_t first, last;
+	assert_false(vm_next_data(g.vm, RAM, &first, &last));
+	assert_false(vm_next_data(g.vm, UINT64_MAX, &first, &last));
+	assert_true(vm_next_data(g.vm, RAM - 1, &first, &last) && first == RAM - 4096 && last == RAM);
+	dump_close(d);
 	end(&g);
 }
 
@@ -516,6 +557,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read_again),
 		cmocka_unit_test(the_shadow_is_one_directory_s),
 		cmocka_unit_test(zeros_take_no_room_and_the_file_is_private),
+		cmocka_unit_test(untouched_memory_stays_so),
 		cmocka_unit_test(a_file_is_written_whole_or_not_at_all),
 		cmocka_unit_test(qemu_s_dumps),
 		cmocka_unit_test(raw_memory),
