@@ -726,6 +726,32 @@ static void a_string_over_a_table(void **state)
 	found(FOUND_GONE, user, writer, OTHER);
 }
 
+/* However an instruction writes: a push, an exchange, eight bytes at once. */
+static void other_ways_to_write(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 3; n++) {
+		uint32_t writer, user;
+		start(CHECK_TLB, 0);
+		emit_load(&b, PAGE);
+		EMIT(&b, 0x31, 0xC0, 0x31, 0xD2, 0x31, 0xDB, 0x31, 0xC9, 0x40); /* eax = 1, edx = ebx = ecx = 0 */
+		EMIT(&b, 0xBC, 0x04, 0x18, 0x10, 0x00);                         /* mov $BENCH_PTE(PAGE) + 4, %esp */
+		if (n == 0)
+			writer = EMIT(&b, 0x68, 0x07, 0x00, 0x30, 0x00);        /* push $FRAME | ENTRY */
+		else if (n == 1)
+			writer = EMIT(&b, 0x87, 0x1D, 0x00, 0x18, 0x10, 0x00);  /* xchg %ebx, BENCH_PTE(PAGE) */
+		else
+			writer = EMIT(&b, 0xF0, 0x0F, 0xC7, 0x0D, 0x00, 0x18, 0x10, 0x00); /* lock cmpxchg8b: fails, */
+		if (n == 2) { /* and loads what is there; then it does not fail */
+			EMIT(&b, 0x31, 0xDB, 0x31, 0xC9);
+			writer = EMIT(&b, 0xF0, 0x0F, 0xC7, 0x0D, 0x00, 0x18, 0x10, 0x00);
+		}
+		EMIT(&b, 0xBC, 0x00, 0x00, 0x04, 0x00);                         /* mov $RIG_STACK, %esp */
+		user = emit_load(&b, PAGE);
+		found(n == 0 ? FOUND_FRAME : FOUND_GONE, user, writer, PAGE);
+	}
+}
+
 /* ---- 4. Bounds ------------------------------------------------------------------------------ */
 
 static void a_place_is_reported_once(void **state)
@@ -884,6 +910,7 @@ int main(void)
 		cmocka_unit_test(a_device_wrote_it),
 		cmocka_unit_test(a_store_over_two_tables),
 		cmocka_unit_test(a_string_over_a_table),
+		cmocka_unit_test(other_ways_to_write),
 		cmocka_unit_test(a_place_is_reported_once),
 		cmocka_unit_test(places_are_bounded),
 		cmocka_unit_test(a_noisy_kind_drowns_no_other),
