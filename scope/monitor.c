@@ -39,7 +39,7 @@ static const struct monitor_command commands[] = {
 	  NULL },
 	{ "loadvm", " FILE", "go on from what savevm wrote", command_loadvm, NULL },
 	{ "trace", " start|stop|clear|status|show [N]|write FILE [FORMAT]", "what the shadow does; start takes events=, cr3=, from=, to=, size=",
-	  trace_command, NULL },
+	  trace_command, trace_command_json },
 	{ "html", " FILE", "a page to look at: the map, what was traced, what was found", command_html, NULL },
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
 	{ "cont", "", "go on", command_cont, NULL },

@@ -253,5 +253,6 @@ void trace_options_default(struct trace_options *o);
 bool trace_options_parse(struct trace_options *o, const char *text, bool with_path, struct symbols_error *error);
 /* The monitor's: trace start|stop|clear|status|show|write. */
 void trace_command(struct scope *scope, char *suffix, char *rest, struct text *out);
+void trace_command_json(struct scope *scope, char *suffix, char *rest, struct text *out);
 
 #endif

@@ -173,6 +173,42 @@ static void write_to(struct scope *scope, char *rest, struct text *out)
 		monitor_refuse(scope, out, "%s", error.text);
 }
 
+static void write_item(void *user, const struct trace_record *r)
+{
+	struct showing *s = user;
+	text_add(s->out, "%s", s->count++ ? "," : "");
+	trace_json_record(s->out, r, &s->names);
+}
+
+/* For programs: how it stands, and the last N events if they are asked for. */
+void trace_command_json(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
+	struct showing s = { .out = out, .names = trace_symbols(scope->symbols) };
+	struct trace_status t = { 0 };
+	const char *name = monitor_word(&rest);
+	bool events = strcmp(name, "show") == 0;
+	(void)suffix;
+	if (*name && !events && strcmp(name, "status") != 0) {
+		monitor_refuse(scope, out, "trace status and trace show [N] have a JSON form");
+		return;
+	}
+	trace_filter_default(&t.filter);
+	if (scope->trace)
+		trace_get_status(scope->trace, &t);
+	text_add(out, "{\"running\":%s,\"filter\":\"", t.running ? "true" : "false");
+	trace_filter_print(&t.filter, out);
+	text_add(out, "\",\"seen\":%" PRIu64 ",\"kept\":%" PRIu64 ",\"overwritten\":%" PRIu64 ",\"written\":%" PRIu64 ",\"lost\":%" PRIu64
+	         ",\"file\":", t.seen, t.kept, t.overwritten, t.written, t.lost);
+	if (t.path)
+		text_add_json(out, t.path);
+	else
+		text_add(out, "null");
+	text_add(out, ",\"events\":[");
+	if (events && scope->trace)
+		trace_visit(scope->trace, *rest ? strtoul(rest, NULL, 10) : SHOW_USUAL, write_item, &s);
+	text_add(out, "]}");
+}
+
 static const struct {
 	const char *name;
 	subcommand *run;

@@ -212,30 +212,35 @@ class Trace {
 	replay(last) {
 		const groups = new Uint8Array(PAGES).fill(NOTHING);
 		const cr3 = this.events.length ? this.events[last][F.CR3] : 0;
+		let touched = []; /* pages since the last flush of everything */
+		const set = (event, group) => {
+			groups[event[F.LINEAR] >>> 12] = group;
+			touched.push(event[F.LINEAR] >>> 12);
+		};
 		for (let k = 0; k <= last && k < this.events.length; k++) {
-			const event = this.events[k], page = event[F.LINEAR] >>> 12;
+			const event = this.events[k], here = event[F.CR3] === cr3;
 			switch (this.kind(event)) {
 			case "fill":
-				if (event[F.CR3] === cr3 || event[F.FLAGS] & FLAG.GLOBAL)
-					groups[page] = event[F.RIGHTS] & A.WRITE ? 1 : 0;
+				if (here || event[F.FLAGS] & FLAG.GLOBAL)
+					set(event, event[F.RIGHTS] & A.WRITE ? 1 : 0);
 				break;
 			case "prefetch":
-				if (event[F.CR3] === cr3 || event[F.FLAGS] & FLAG.GLOBAL)
-					groups[page] = 2;
+				if (here || event[F.FLAGS] & FLAG.GLOBAL)
+					set(event, 2);
 				break;
 			case "fault":
-				if (event[F.CR3] === cr3)
-					groups[page] = 3;
+				if (here)
+					set(event, 3);
 				break;
 			case "flush-page":
-				if (event[F.CR3] === cr3 && groups[page] !== NOTHING)
-					groups[page] = 4;
+				if (here && groups[event[F.LINEAR] >>> 12] !== NOTHING)
+					groups[event[F.LINEAR] >>> 12] = 4;
 				break;
 			case "flush-user":
 			case "flush-all":
-				for (let at = 0; at < PAGES; at++)
-					if (groups[at] !== NOTHING)
-						groups[at] = 4;
+				for (const page of touched)
+					groups[page] = 4;
+				touched = [];
 				break;
 			default:
 				break;

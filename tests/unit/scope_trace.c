@@ -21,6 +21,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "scope/scope.h"
 #include "scope/trace.h"
 #include "tests/lib/image.h"
 #include "tests/lib/schema.h"
@@ -43,7 +44,7 @@ struct rig {
 	struct trace_options o;
 };
 
-static void start(struct rig *r, const char *options, uint32_t um_options, enum vm_engine engine)
+static void start_with(struct rig *r, const char *options, uint32_t um_options, uint32_t cpu_options, enum vm_engine engine)
 {
 	static struct made m;
 	const uint32_t flags = 1u << 16 | 3;
@@ -56,7 +57,7 @@ static void start(struct rig *r, const char *options, uint32_t um_options, enum 
 	made_copy(&m, 0, header, sizeof header);
 	made_copy(&m, 32, trace_steps, (size_t)(trace_steps_end - trace_steps));
 	struct vm_config config = {
-		.ram_bytes = 16u << 20, .um_options = um_options, .cpu_options = CPU_OPT_ALL, .engine = engine,
+		.ram_bytes = 16u << 20, .um_options = um_options, .cpu_options = cpu_options, .engine = engine,
 		.direct_options = DIRECT_OPT_ALL, .console = { .in = -1, .out = -1 }, .no_reboot = true,
 		.guest.kernel = loading_file(&r->files, 0, m.bytes, m.size),
 	};
@@ -69,6 +70,11 @@ static void start(struct rig *r, const char *options, uint32_t um_options, enum 
 	r->trace = trace_new(r->vm, NULL, r->o.bytes);
 	assert_non_null(r->trace);
 	assert_true(trace_start(r->trace, &r->o.filter, &why));
+}
+
+static void start(struct rig *r, const char *options, uint32_t um_options, enum vm_engine engine)
+{
+	start_with(r, options, um_options, CPU_OPT_ALL, engine);
 }
 
 static void run(struct rig *r)
@@ -113,13 +119,19 @@ static const struct trace_record *find(const struct trace_log *log, size_t *from
 /* Whatever the optimisations, each event is the instruction's that caused it, in order. */
 static void instructions_are_exact(void **state)
 {
-	const uint32_t options[] = { UM_OPT_ALL, 0, UM_OPT_ALL & ~(uint32_t)UM_OPT_UNSYNC };
+	const struct {
+		uint32_t um, cpu;
+	} options[] = {
+		{ UM_OPT_ALL, CPU_OPT_ALL }, { 0, CPU_OPT_ALL }, { UM_OPT_ALL & ~(uint32_t)UM_OPT_UNSYNC, CPU_OPT_ALL },
+		{ UM_OPT_ALL, 0 }, { UM_OPT_ALL, CPU_OPT_ALL & ~(uint32_t)CPU_OPT_TLB },
+		{ UM_OPT_ALL, CPU_OPT_ALL & ~(uint32_t)CPU_OPT_BLOCKS }, { UM_OPT_ALL, CPU_OPT_ALL & ~(uint32_t)CPU_OPT_CHAIN },
+	};
 	(void)state;
-	for (unsigned k = 0; k < 3; k++) {
+	for (unsigned k = 0; k < sizeof options / sizeof options[0]; k++) {
 		struct rig r;
 		size_t at = 0;
 		const struct trace_record *e;
-		start(&r, "", options[k], VM_ENGINE_PORTABLE);
+		start_with(&r, "", options[k].um, options[k].cpu, VM_ENGINE_PORTABLE);
 		run(&r);
 		struct trace_log log = log_of(&r);
 		e = find(&log, &at, TRACE_MODE, 0);
@@ -600,6 +612,35 @@ static void options_mean_what_they_say(void **state)
 	}
 }
 
+/* The monitor's, as programs have it. */
+static void the_commands_json_is_valid(void **state)
+{
+	struct rig r;
+	char show[] = "show 3", bad[] = "party", nothing[] = "";
+	struct text out = { 0 };
+	(void)state;
+	start(&r, "", UM_OPT_ALL, VM_ENGINE_PORTABLE);
+	run(&r);
+	struct scope scope = { .vm = r.vm, .trace = r.trace }, empty = { .vm = r.vm };
+	trace_command_json(&scope, nothing, show, &out);
+	json_t *o = json_loadb(text_string(&out), out.size, JSON_REJECT_DUPLICATES, NULL);
+	assert_int_equal(json_array_size(json_object_get(o, "events")), 3);
+	assert_true(json_is_true(json_object_get(o, "running")));
+	assert_true(json_is_null(json_object_get(o, "file")));
+	json_decref(o);
+	text_clear(&out);
+	trace_command_json(&empty, nothing, nothing, &out);
+	o = json_loadb(text_string(&out), out.size, JSON_REJECT_DUPLICATES, NULL);
+	assert_true(json_is_false(json_object_get(o, "running")));
+	json_decref(o);
+	assert_false(scope.failed);
+	text_clear(&out);
+	trace_command_json(&scope, nothing, bad, &out);
+	assert_true(scope.failed);
+	text_free(&out);
+	end(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -619,6 +660,7 @@ int main(void)
 		cmocka_unit_test(no_damage_does_harm),
 		cmocka_unit_test(a_log_knows_names_and_counts),
 		cmocka_unit_test(options_mean_what_they_say),
+		cmocka_unit_test(the_commands_json_is_valid),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
