@@ -4,49 +4,14 @@
  *
  *   1. The levels      what the processor reads on its way down
  *   2. The shadow      the entry beside each of the guest's
- *   3. Differences     bit by bit, with the reason
- *   4. Accesses        permitted or not, the error code, and who denies it
- *   5. Text
- *   6. JSON
- *   7. pt_at
+ *   3. Text
+ *   4. JSON
+ *   5. pt_at
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "scope/pt_inside.h"
-
-enum { NOTE_BYTES = 192 };
-
-/* One entry on the way. */
-struct level {
-	const char *name;          /* CR3, PDE, PTE */
-	unsigned index;
-	enum pt_place place;
-	uint64_t gpa;
-	uint32_t value;
-	bool there;                /* there is memory */
-	/* What stands beside it: the shadow's entry in the form of the guest's, as far as it has those bits. */
-	bool beside;               /* has_shadow, and a level that the shadow has */
-	uint32_t shadow, known;    /* known: the bits that a shadow entry has */
-	uint32_t table;            /* the shadow table that the entry is in, 0: not known */
-	uint32_t child;            /* ... and that it leads to */
-};
-
-struct at {
-	struct pt *pt;
-	const struct pt_options *o;
-	struct text *out;
-	uint32_t linear;
-	struct space_walk walk;
-	struct pt_page page;       /* with the shadow's state */
-	struct level cr3;
-	struct level level[2];     /* PDE, PTE, as far as the way goes */
-	unsigned levels;
-	bool has_leaf;
-	struct um_entry leaf;
-	bool window;               /* of the host */
-};
+#include "scope/pt_at.h"
 
 /* ---- 1. The levels -------------------------------------------------------------------------- */
 
@@ -104,182 +69,7 @@ static void find_shadow(struct at *a)
 	}
 }
 
-/* ---- 3. Differences ------------------------------------------------------------------------- */
-
-static const char *why_absent(const struct at *a, const struct level *l)
-{
-	if (a->page.shadow == PT_UNMAPPED && l->place != PT_IN_TABLE)
-		return "no memory there: never mapped, each access comes to the device";
-	if (!a->pt->root && a->pt->space.um)
-		return "this directory has no shadow yet: the first access builds it";
-	if (l->place == PT_IN_TABLE)
-		return "no table yet: the first access below it builds one";
-	return "not filled yet: the first access builds it";
-}
-
-static const char *why_user(const struct level *l, const struct at *a)
-{
-	if (l->place == PT_IN_TABLE)
-		return "upper shadow entries permit all: the leaf has what the levels agree on";
-	if (a->page.shadow == PT_NOT_USER)
-		return "CR0.WP = 0: the kernel has written this read-only page; the user's next read gives it back";
-	return "the leaf has what all levels agree on, and the PDE keeps the user out";
-}
-
-static const char *why_write(const struct at *a, const struct level *l)
-{
-	if (l->place == PT_IN_TABLE)
-		return "upper shadow entries permit all: the leaf has what the levels agree on";
-	switch (a->page.shadow) {
-	case PT_TRACKED:
-		return "a guest table that is shadowed lies there: each write comes to the core";
-	case PT_CLEAN:
-		return "read-only until the first write, which must set D";
-	case PT_SO_FAR:
-		return "built ahead for reading: the first write makes it writable";
-	case PT_NOT_USER:
-	case PT_RW:
-		return "CR0.WP = 0: the kernel may write what is read-only, hardware with WP = 1 may not";
-	default:
-		return "the leaf has what all levels agree on, and the PDE forbids writing";
-	}
-}
-
-/* Why this bit of the shadow is not the guest's. */
-static const char *why_differs(const struct at *a, const struct level *l, uint32_t bit)
-{
-	bool leaf = l->place != PT_IN_TABLE;
-	if (leaf && a->page.shadow == PT_STALE)
-		return "the guest has changed its entry and not flushed: the shadow keeps the old one until then";
-	if (leaf && bit & PT_BIT_D)
-		return l->shadow & bit ? "set with the right to write" : "set only with the right to write";
-	if (bit & PT_BIT_RW)
-		return why_write(a, l);
-	if (bit & PT_BIT_US)
-		return why_user(l, a);
-	if (bit & PT_BIT_A)
-		return "the shadow's entries always have it";
-	return "kept by the hardware only as far as the guest is tracked";
-}
-
-/* One difference; `bit` 0: the whole entry is not there.  false: there are no more from field *from on. */
-static bool next_difference(const struct at *a, const struct level *l, unsigned *from, const struct pt_field **field,
-                            const char **why)
-{
-	if (!l->beside || *from >= pt_field_count)
-		return false;
-	if (!(l->shadow & PT_BIT_P)) {
-		*from = pt_field_count;
-		*field = &pt_fields[0];
-		*why = why_absent(a, l);
-		return l->value & PT_BIT_P;
-	}
-	for (; *from < pt_field_count; ++*from) {
-		const struct pt_field *f = &pt_fields[*from];
-		uint32_t mask = PT_MASK(f->first, f->last);
-		if (!(f->places & l->place) || !((l->shadow ^ l->value) & mask & l->known))
-			continue;
-		++*from;
-		*field = f;
-		*why = why_differs(a, l, mask);
-		return true;
-	}
-	return false;
-}
-
-/* ---- 4. Accesses ---------------------------------------------------------------------------- */
-
-struct verdict {
-	bool ok;
-	uint32_t error;
-	char why[NOTE_BYTES];
-	const char *shadow;        /* what comes of it there; NULL: no shadow */
-};
-
-/* "PDE 772", "PTE 257", "PDE 772 and PTE 257": the levels that lack `bit`. */
-static const char *who_lacks(const struct at *a, uint32_t bit, char *buf, size_t bytes)
-{
-	size_t used = 0;
-	buf[0] = 0;
-	for (unsigned k = 0; k < a->levels; k++)
-		if (!(a->level[k].value & bit))
-			used += (size_t)snprintf(buf + used, bytes - used, "%s%s %u", used ? " and " : "", a->level[k].name,
-			                         a->level[k].index);
-	return buf;
-}
-
-static void judge_absent(const struct at *a, struct verdict *v)
-{
-	const struct level *l = &a->level[a->levels - 1];
-	if (!a->pt->has_directory)
-		snprintf(v->why, sizeof v->why, "there is no memory where CR3 points: reads as not present");
-	else if (a->walk.outside)
-		snprintf(v->why, sizeof v->why, "PDE %u leads to where there is no memory: reads as not present",
-		         a->level[0].index);
-	else
-		snprintf(v->why, sizeof v->why, "%s %u is not present (P = 0)", l->name, l->index);
-}
-
-static void judge_guest(const struct at *a, enum pt_access access, unsigned ring, struct verdict *v)
-{
-	char who[64];
-	bool user = ring == 3, write = access == PT_WRITE;
-	const struct space_walk *w = &a->walk;
-	unsigned bits = (write ? UM_WRITE : 0u) | (user ? UM_USER : 0u);
-	v->ok = space_permits(&a->pt->space, w, bits | (access == PT_EXECUTE ? UM_FETCH : 0u));
-	v->error = bits; /* I/D stays 0: no NX, no SMEP (4.7) */
-	if (w->reserved) {
-		v->error |= UM_PRESENT | UM_RSVD;
-		snprintf(v->why, sizeof v->why, "PDE %u has a reserved bit set (13-21 of a 4 MiB page)", a->level[0].index);
-	} else if (!w->present) {
-		judge_absent(a, v);
-	} else if (user && !w->user) {
-		v->error |= UM_PRESENT;
-		snprintf(v->why, sizeof v->why, "%s: the kernel's (U/S = 0)", who_lacks(a, PT_BIT_US, who, sizeof who));
-	} else if (write && !w->writable && !v->ok) {
-		v->error |= UM_PRESENT;
-		snprintf(v->why, sizeof v->why, "%s: read-only (R/W = 0)%s", who_lacks(a, PT_BIT_RW, who, sizeof who),
-		         user ? "" : ", and CR0.WP = 1");
-	} else if (write && !w->writable) {
-		snprintf(v->why, sizeof v->why, "%s: read-only (R/W = 0), but CR0.WP = 0",
-		         who_lacks(a, PT_BIT_RW, who, sizeof who));
-	} else if (access == PT_EXECUTE) {
-		snprintf(v->why, sizeof v->why, "what can be read can be executed: no bit against it");
-	} else {
-		snprintf(v->why, sizeof v->why, "all levels permit it");
-	}
-}
-
-static const char *judge_shadow(const struct at *a, enum pt_access access, unsigned ring, bool ok)
-{
-	unsigned need = (access == PT_WRITE ? UM_WRITE : 0u) | (ring == 3 ? UM_USER : 0u);
-	bool permits = a->has_leaf && !(need & (unsigned)~a->leaf.rights);
-	if (!a->pt->has_shadow)
-		return NULL;
-	if (a->window)
-		return "the host's window";
-	if (!ok)
-		return permits ? "STALE: permits it" : "faults";
-	if (a->page.memory >= PT_DEVICE)
-		return "to the device";
-	if (a->page.shadow == PT_STALE)
-		return permits ? "STALE: old page" : "fills";
-	if (permits)
-		return "permits it";
-	return access == PT_WRITE && a->has_leaf && a->leaf.tracked ? "to the core" : "fills";
-}
-
-static void judge(const struct at *a, enum pt_access access, unsigned ring, struct verdict *v)
-{
-	*v = (struct verdict){ 0 };
-	judge_guest(a, access, ring, v);
-	if (a->window) {
-		v->ok = false;
-		v->error = (access == PT_WRITE ? UM_WRITE : 0u) | (ring == 3 ? UM_USER : 0u);
-		snprintf(v->why, sizeof v->why, "the host has these addresses: nothing of the guest's is there");
-	}
-	v->shadow = judge_shadow(a, access, ring, v->ok);
-}
+/* ---- 3. Text -------------------------------------------------------------------------------- */
 
 /* The accesses and rings that were asked for: the visitor gets each. */
 static bool is_asked(const struct at *a, enum pt_access access, unsigned ring)
@@ -293,8 +83,6 @@ static const struct access_name {
 	const char *name;
 } access_names[] = { { PT_READ, 'r', "read" }, { PT_WRITE, 'w', "write" }, { PT_EXECUTE, 'x', "execute" } };
 enum { ACCESSES = sizeof access_names / sizeof access_names[0] };
-
-/* ---- 5. Text -------------------------------------------------------------------------------- */
 
 static uint32_t field_of(uint32_t value, const struct pt_field *f)
 {
@@ -350,7 +138,7 @@ static void add_level(const struct at *a, const struct level *l)
 		         a->pt->child_direct ? ", which breaks the page up" : "");
 	const struct pt_field *field;
 	const char *why;
-	for (unsigned from = 0; next_difference(a, l, &from, &field, &why);) {
+	for (unsigned from = 0; pt_next_difference(a, l, &from, &field, &why);) {
 		char line[NOTE_BYTES];
 		snprintf(line, sizeof line, "  * %s: %s", field->name, why);
 		pt_add_wrapped(a->out, line);
@@ -404,7 +192,7 @@ static void add_accesses(const struct at *a)
 			char rings[8];
 			if (!is_asked(a, access_names[k].access, ring))
 				continue;
-			judge(a, access_names[k].access, ring, &v);
+			pt_judge(a, access_names[k].access, ring, &v);
 			snprintf(rings, sizeof rings, ring == 0 && a->o->ring < 0 ? "0-2" : "%u", ring);
 			add_verdict(a, rings, access_names[k].name, &v);
 		}
@@ -433,7 +221,7 @@ static void add_text(const struct at *a)
 	add_accesses(a);
 }
 
-/* ---- 6. JSON -------------------------------------------------------------------------------- */
+/* ---- 4. JSON -------------------------------------------------------------------------------- */
 
 static void add_fields_json(const struct at *a, const struct level *l)
 {
@@ -465,7 +253,7 @@ static void add_level_json(const struct at *a, const struct level *l, bool more)
 	         pt_bool(l->shadow & PT_BIT_P));
 	add_fields_json(a, l);
 	text_add(a->out, "],\n  \"differences\":[");
-	for (unsigned from = 0; next_difference(a, l, &from, &field, &why); some = true) {
+	for (unsigned from = 0; pt_next_difference(a, l, &from, &field, &why); some = true) {
 		text_add(a->out, "%s{\"name\":\"%s\",\"why\":", some ? "," : "", field->name);
 		text_add_json(a->out, why);
 		text_add(a->out, "}");
@@ -481,7 +269,7 @@ static void add_accesses_json(const struct at *a)
 			struct verdict v;
 			if (!is_asked(a, access_names[k].access, ring))
 				continue;
-			judge(a, access_names[k].access, ring, &v);
+			pt_judge(a, access_names[k].access, ring, &v);
 			text_add(a->out, "%s\n {\"ring\":%u,\"access\":\"%c\",\"ok\":%s,\"error\":", some ? "," : "", ring,
 			         access_names[k].letter, pt_bool(v.ok));
 			text_add(a->out, v.ok ? "null,\"why\":" : "%u,\"why\":", v.error);
@@ -518,7 +306,7 @@ static void add_json(const struct at *a)
 	text_add(a->out, "]}\n");
 }
 
-/* ---- 7. pt_at ------------------------------------------------------------------------------- */
+/* ---- 5. pt_at ------------------------------------------------------------------------------- */
 
 void pt_at(struct pt *pt, const struct pt_options *o, struct text *out)
 {
