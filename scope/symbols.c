@@ -96,7 +96,9 @@ bool symbols_add(struct symbols *s, const struct symbol *symbol, const char *nam
 		return false;
 	s->symbol[s->count] = *symbol;
 	s->symbol[s->count++].name = (uint32_t)s->names_size;
-	memcpy(s->names + s->names_size, name, length);
+	/* (A guest's own image names its symbols, and they are shown on a terminal: nothing that one would obey.) */
+	for (size_t k = 0; k < length; k++)
+		s->names[s->names_size + k] = name[k] > ' ' && name[k] <= '~' ? name[k] : '?';
 	s->names[s->names_size + length] = 0;
 	s->names_size += length + 1;
 	return true;

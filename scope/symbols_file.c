@@ -45,17 +45,31 @@ static struct symbol symbol_of(const Elf32_Sym *sym)
 	};
 }
 
+/* The name at `offset`, its length in *length.  Only one that ends inside its section is one; what is longer than a name may
+ * be is not gone through to its end, which millions of symbols could have in common.  NULL: none. */
+static const char *name_at(const Elf_Data *strings, size_t offset, size_t *length)
+{
+	if (!strings || !strings->d_buf || offset >= strings->d_size)
+		return NULL;
+	const char *name = (const char *)strings->d_buf + offset;
+	size_t left = strings->d_size - offset, most = SYMBOL_NAME_MAX + 1;
+	*length = strnlen(name, left < most ? left : most);
+	return *length < left && *length < most ? name : NULL;
+}
+
 static bool add_table(struct symbols *s, Elf *elf, Elf_Scn *section, const Elf32_Shdr *header, struct symbols_error *error)
 {
 	Elf_Data *data = elf_getdata(section, NULL);
 	if (!data || data->d_type != ELF_T_SYM)
 		return symbols_fail(error, "its symbol table cannot be read: %s", elf_errmsg(-1));
+	Elf_Scn *strings_section = elf_getscn(elf, header->sh_link);
+	const Elf_Data *strings = strings_section ? elf_getdata(strings_section, NULL) : NULL;
 	const Elf32_Sym *sym = data->d_buf;
 	for (size_t k = 0; k < data->d_size / sizeof *sym; k++) {
-		/* (Only a string that ends inside its section is one.) */
-		const char *name = is_place(&sym[k]) ? elf_strptr(elf, header->sh_link, sym[k].st_name) : NULL;
+		size_t length;
+		const char *name = is_place(&sym[k]) ? name_at(strings, sym[k].st_name, &length) : NULL;
 		struct symbol symbol = symbol_of(&sym[k]);
-		if (name && !symbols_add(s, &symbol, name, strlen(name)))
+		if (name && !symbols_add(s, &symbol, name, length))
 			return symbols_fail(error, "it has more symbols than fit");
 	}
 	return true;
@@ -64,18 +78,15 @@ static bool add_table(struct symbols *s, Elf *elf, Elf_Scn *section, const Elf32
 static bool add_elf(struct symbols *s, Elf *elf, struct symbols_error *error)
 {
 	const Elf32_Ehdr *image = elf_kind(elf) == ELF_K_ELF ? elf32_getehdr(elf) : NULL;
-	bool found = false;
 	if (!image || image->e_machine != EM_386)
 		return symbols_fail(error, "this ELF file is not one for 32-bit x86");
+	/* (There is one at most: a file that had the same one a million times would keep us busy.) */
 	for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section)) != NULL;) {
 		const Elf32_Shdr *header = elf32_getshdr(section);
-		if (!header || header->sh_type != SHT_SYMTAB)
-			continue;
-		found = true;
-		if (!add_table(s, elf, section, header, error))
-			return false;
+		if (header && header->sh_type == SHT_SYMTAB)
+			return add_table(s, elf, section, header, error);
 	}
-	return found || symbols_fail(error, "it has no symbol table (stripped?)");
+	return symbols_fail(error, "it has no symbol table (stripped?)");
 }
 
 static bool load_elf(struct symbols *s, int fd, struct symbols_error *error)

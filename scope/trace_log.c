@@ -59,6 +59,9 @@ bool trace_log_name(struct trace_log *log, uint32_t eip, const char *name)
 	*slot = (uint32_t)log->name_count;
 	to->eip = eip;
 	snprintf(to->name, sizeof to->name, "%s", name);
+	for (char *at = to->name; *at; at++) /* the file is anybody's, and this goes to a terminal */
+		if (*at < ' ' || *at > '~')
+			*at = '?';
 	return true;
 }
 

@@ -8,6 +8,7 @@
  *   3. ELF          made by symbols_write_elf(), and spoilt
  *   4. kallsyms     by hand, in each form, and spoilt
  */
+#include <elf.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -217,6 +218,73 @@ static void a_spoilt_elf_file_is_read_or_refused(void **state)
 	unlink(f.path);
 }
 
+/* Names of a guest's own image are shown on a terminal. */
+static void a_name_has_nothing_that_a_terminal_obeys(void **state)
+{
+	struct symbols_error error;
+	struct symbols *s = symbols_new(), *spoilt = symbols_new();
+	struct file f;
+	uint8_t bytes[4096];
+	(void)state;
+	assert_true(load_text(s, "c1000000 T _text\nc1000040 t helper\n", &error));
+	file_make(&f, "", 0);
+	assert_true(symbols_write_elf(s, f.path, &error));
+	size_t size = read_file(f.path, bytes, sizeof bytes);
+	uint8_t *name = memmem(bytes, size, "helper", 6);
+	assert_non_null(name);
+	memcpy(name, "\33[2J\x9B\n", 6);
+	unlink(f.path);
+	file_make(&f, bytes, size);
+	assert_true(symbols_load(spoilt, f.path, &error));
+	expect_name(spoilt, 0xC1000040, "?[2J??");
+	unlink(f.path);
+	symbols_free(s);
+	symbols_free(spoilt);
+}
+
+/* Each of many symbols, in a table that many sections claim to be, has a name of 4 MiB: to go through all that would take
+ * a day, with the guest stopped. */
+static void an_elf_file_cannot_make_the_reading_long(void **state)
+{
+	enum { SYMBOLS = 100000, NAME = 4 << 20, SECTIONS = 1000,
+	       SYMBOLS_AT = sizeof(Elf32_Ehdr) + SECTIONS * sizeof(Elf32_Shdr), NAMES_AT = SYMBOLS_AT + SYMBOLS * 16 };
+	const Elf32_Ehdr header = {
+		.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB, EV_CURRENT }, .e_type = ET_EXEC,
+		.e_machine = EM_386, .e_version = EV_CURRENT, .e_ehsize = sizeof header, .e_shentsize = sizeof(Elf32_Shdr),
+		.e_shoff = sizeof header, .e_shnum = SECTIONS,
+	};
+	const Elf32_Sym symbol = { .st_name = 1, .st_value = 0xC1000000, .st_info = ELF32_ST_INFO(STB_GLOBAL, STT_FUNC),
+		                   .st_shndx = 1 };
+	const size_t size = NAMES_AT + NAME;
+	uint8_t *bytes = malloc(size);
+	struct symbols_error error;
+	struct symbols *s = symbols_new();
+	struct timespec before, after;
+	struct file f;
+	(void)state;
+	memset(bytes, 0, size);
+	memset(bytes + NAMES_AT, 'a', NAME - 1);
+	memcpy(bytes, &header, sizeof header);
+	for (unsigned k = 1; k < SECTIONS; k++) {
+		const Elf32_Shdr section = {
+			.sh_type = k == 1 ? SHT_STRTAB : SHT_SYMTAB, .sh_link = 1, .sh_offset = k == 1 ? NAMES_AT : SYMBOLS_AT,
+			.sh_size = k == 1 ? NAME : SYMBOLS * sizeof symbol, .sh_entsize = sizeof symbol, .sh_addralign = 4,
+		};
+		memcpy(bytes + sizeof header + k * sizeof section, &section, sizeof section);
+	}
+	for (size_t k = 0; k < SYMBOLS; k++)
+		memcpy(bytes + SYMBOLS_AT + k * sizeof symbol, &symbol, sizeof symbol);
+	file_make(&f, bytes, size);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	assert_true(symbols_load(s, f.path, &error));
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	assert_true(after.tv_sec - before.tv_sec < 10);
+	assert_int_equal(symbols_count(s), 0);
+	unlink(f.path);
+	symbols_free(s);
+	free(bytes);
+}
+
 /* ---- 4. kallsyms ---------------------------------------------------------------------------- */
 
 #define KERNEL 0xC1000000u
@@ -411,6 +479,8 @@ int main(void)
 		cmocka_unit_test(an_elf_file_that_was_written_is_read_again),
 		cmocka_unit_test(an_elf_symbols_size_is_where_it_ends),
 		cmocka_unit_test(a_spoilt_elf_file_is_read_or_refused),
+		cmocka_unit_test(a_name_has_nothing_that_a_terminal_obeys),
+		cmocka_unit_test(an_elf_file_cannot_make_the_reading_long),
 		cmocka_unit_test(a_kernels_own_table_is_found_in_each_form),
 		cmocka_unit_test(memory_without_a_table_is_refused),
 		cmocka_unit_test(a_spoilt_table_is_found_or_refused),
