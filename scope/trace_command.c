@@ -11,7 +11,7 @@
 #include "scope/trace.h"
 
 #define SHOW_USUAL 20u    /* records that `trace show` shows when it is not told */
-#define LINES_MOST 20000u /* ... and `trace lines` gives at once: some 6 MB, which every client takes */
+#define LINES_MOST 20000u /* ... and shows, or `trace lines` gives, at once: some 6 MB; how long the guest waits for it */
 
 typedef void subcommand(struct scope *scope, char *rest, struct text *out);
 
@@ -124,7 +124,7 @@ static void show(struct scope *scope, char *rest, struct text *out)
 		return;
 	}
 	trace_table_head(out);
-	trace_visit(scope->trace, count, show_record, &s);
+	trace_visit(scope->trace, count < LINES_MOST ? count : LINES_MOST, show_record, &s);
 }
 
 static void write_line(void *user, const struct trace_record *r)

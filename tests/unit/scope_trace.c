@@ -22,7 +22,7 @@
 #include <jansson.h>
 
 #include "scope/scope.h"
-#include "scope/trace.h"
+#include "scope/trace_internal.h"
 #include "tests/lib/image.h"
 #include "tests/lib/schema.h"
 #include "tests/lib/tap.h"
@@ -584,6 +584,43 @@ static void a_log_knows_names_and_counts(void **state)
 	trace_log_free(&log);
 }
 
+/* A trace's file is anybody's, and its names are shown on a terminal. */
+static void a_name_has_nothing_that_a_terminal_obeys(void **state)
+{
+	static const char text[] = HEAD "{\"seq\":1,\"ns\":2,\"insns\":3,\"kind\":\"fill\",\"cr3\":\"0x1000\",\"cpl\":0,"
+		"\"eip\":\"0xc0000000\",\"sym\":\"a\\u001b[2J\\u009b\",\"entries\":1,\"tables\":2}\n";
+	struct trace_log log = { 0 };
+	struct symbols_error why;
+	char buf[TRACE_NAME_MAX];
+	(void)state;
+	assert_true(trace_log_read(&log, text, sizeof text - 1, &why));
+	const struct trace_names names = trace_log_names(&log);
+	assert_string_equal(names.name(names.user, 0xC0000000, buf, sizeof buf), "a?[2J??");
+	trace_log_free(&log);
+}
+
+/* The guest waits for an answer: a ring of a GiB is not shown at once. */
+static void what_is_shown_at_once_is_bounded(void **state)
+{
+	enum { MANY = 100000 };
+	struct rig r;
+	struct text out = { 0 };
+	char all[] = "show 4000000000";
+	(void)state;
+	start(&r, "size=64M", UM_OPT_ALL, VM_ENGINE_PORTABLE);
+	struct scope scope = { .vm = r.vm, .trace = r.trace };
+	for (unsigned k = 0; k < MANY; k++)
+		ring_push(&r.trace->ring);
+	trace_command(&scope, "", all, &out);
+	assert_false(scope.failed);
+	size_t lines = 0;
+	for (const char *at = text_string(&out); (at = strchr(at, '\n')) != NULL; at++)
+		lines++;
+	assert_true(lines > 1000 && lines <= MANY / 4);
+	text_free(&out);
+	end(&r);
+}
+
 /* ---- 5. Words ------------------------------------------------------------------------------- */
 
 static void options_mean_what_they_say(void **state)
@@ -659,6 +696,8 @@ int main(void)
 		cmocka_unit_test(what_is_damaged_is_refused_with_its_line),
 		cmocka_unit_test(no_damage_does_harm),
 		cmocka_unit_test(a_log_knows_names_and_counts),
+		cmocka_unit_test(a_name_has_nothing_that_a_terminal_obeys),
+		cmocka_unit_test(what_is_shown_at_once_is_bounded),
 		cmocka_unit_test(options_mean_what_they_say),
 		cmocka_unit_test(the_commands_json_is_valid),
 	};
