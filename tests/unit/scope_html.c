@@ -10,7 +10,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -250,6 +252,14 @@ static void a_file_that_cannot_be_written_is_said(void **state)
 	(void)state;
 	assert_false(html_write(&parts, "/nonexistent/page.html", why, sizeof why));
 	assert_non_null(strstr(why, "/nonexistent/page.html: "));
+	/* A pipe without a reader would stop the vm for ever. */
+	char pipe[64];
+	snprintf(pipe, sizeof pipe, "/tmp/umbra-page-%d", (int)getpid());
+	assert_int_equal(mkfifo(pipe, 0600), 0);
+	alarm(20);
+	assert_false(html_write(&parts, pipe, why, sizeof why));
+	alarm(0);
+	unlink(pipe);
 }
 
 static int write_page(const char *name, const char *path)
