@@ -10,6 +10,7 @@
  */
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,7 +196,7 @@ static bool write_file(struct writer *w)
 		text_free(&name);
 		return refuse(w, "the file's name is too long");
 	}
-	w->fd = mkstemp(name.data);
+	w->fd = mkostemp(name.data, O_CLOEXEC);
 	bool good = w->fd >= 0 || refuse(w, "%s: %s", w->path, strerror(errno)), made = good;
 	good = good && fill_file(w);
 	if (good && rename(name.data, w->path) != 0)

@@ -218,8 +218,8 @@ bool save_memory(struct scope *scope, bool physical, uint64_t address, uint64_t 
 	uint8_t page[4096];
 	if (!is_there(scope, physical, address, size, out))
 		return false;
-	/* A pipe that nobody reads shall not stop the vm. */
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+	/* A pipe that nobody reads shall not stop the vm.  What the guest knows is its owner's, as in a dump. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	bool fine = fd >= 0;
 	while (fine && size) {
 		size_t some = size < sizeof page ? (size_t)size : sizeof page;

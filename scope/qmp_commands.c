@@ -257,7 +257,7 @@ static bool find_argument(const char *list, const char *key, char *kind)
 {
 	size_t length = strlen(key);
 	for (const char *at = list; (at = strchr(at, ':')) != NULL; at++)
-		if (strncmp(at + 1, key, length) == 0 && strchr(" ]", at[1 + length])) {
+		if (strcspn(at + 1, " ]") == length && strncmp(at + 1, key, length) == 0) {
 			*kind = at[-1];
 			return true;
 		}

@@ -328,10 +328,13 @@ static void memory_is_saved_or_nothing_is_written(void **state)
 		         physical ? "p" : "", path);
 		expect_error(&s, request, "GenericError");
 		assert_true(stat(path, &status) == 0 && status.st_size == 16);
+		assert_int_equal(status.st_mode & 0077, 0); /* what the guest knows is its owner's */
 		unlink(path);
 	}
 	expect_error(&s, "{\"execute\":\"pmemsave\",\"arguments\":{\"val\":0,\"size\":1,\"filename\":\"/nonexistent/x\"}}",
 	             "GenericError");
+	expect_error(&s, "{\"execute\":\"pmemsave\",\"arguments\":{\"val\":0,\"size\":1,\"filename\":\"/dev/null\",\"val u:size\":1}}",
+	             "GenericError"); /* two arguments are not one */
 	/* A pipe without a reader would stop the vm. */
 	assert_int_equal(mkfifo(path, 0600), 0);
 	snprintf(request, sizeof request, "{\"execute\":\"pmemsave\",\"arguments\":{\"val\":0,\"size\":1,\"filename\":\"%s\"}}", path);
