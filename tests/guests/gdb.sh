@@ -47,7 +47,7 @@ answers() { # answers PATTERN...: in gdb's output, in this order
 		sed -i "1,${line}d" "$tmp/rest"
 	done
 }
-plan 15
+plan 17
 
 # ---- The built-in guest ---------------------------------------------------------------------------
 
@@ -89,8 +89,10 @@ interrupted() {
 		grep -q 'hello> ' "$tmp/out" && break
 		sleep 0.1
 	done
-	debug 'break *0x12345678' 'info threads' 'detach' || return 1
-	answers 'Thread 1 (CPU#0 .*ring 0' || return 1
+	# (A step of a halted processor waits for its interrupt and stops at the handler; one more is of the handler.)
+	debug "symbol-file $image" 'break *0x12345678' 'info threads' 'stepi' 'printf "if %d\n", $eflags & 0x200' 'stepi' \
+		'info threads' 'detach' || return 1
+	answers 'Thread 1 (CPU#0 .*ring 0' '^if 0' 'CPU#0 .running, ring 0' || return 1
 	printf '%s\n' 'set pagination off' "target remote $socket" "symbol-file $image" 'break *keys_interrupt' 'echo going\n' \
 		'continue' 'info threads' 'delete' 'continue' >"$tmp/script"
 	timeout -s KILL 60 gdb -nx -batch -x "$tmp/script" >"$tmp/gdb.out" 2>&1 &
@@ -115,6 +117,32 @@ interrupted() {
 }
 check "Ctrl-C stops an idle guest" interrupted
 check "... which goes on when the debugger is killed" ends 0
+
+# At run time: the monitor says where; nonsense is one line and changes nothing.
+at_run_time() {
+	"$umbra" run -qmp "unix:$tmp/qmp" -serial null -monitor none -S "$image" -append selfcheck >"$tmp/out" 2>"$tmp/err" &
+	guest=$!
+	for i in $(seq 100); do
+		[ -S "$tmp/qmp" ] && break
+		sleep 0.1
+	done
+	"$umbra" monitor "$tmp/qmp" gdbserver "unix:$socket" && "$umbra" monitor "$tmp/qmp" gdbserver nonsense && return 1
+	"$umbra" monitor "$tmp/qmp" gdbserver | grep "unix:$socket: waiting" || return 1
+	debug "symbol-file $image" 'break *handle_trap' 'continue' 'monitor gdbserver none' 'monitor gdbserver' 'detach' || return 1
+	answers 'Breakpoint 1, .*handle_trap' 'not from within gdb' 'a debugger is there' || return 1
+	"$umbra" monitor "$tmp/qmp" gdbserver none 2>"$tmp/complaint" || grep 'nobody\|cannot\|refused' "$tmp/complaint"
+	status=0
+	wait $guest || status=$?
+	[ "$status" = 0 ] && [ ! -e "$socket" ]
+}
+check "the monitor lets a debugger in, and the guest goes on to its end" at_run_time
+refused() { # refused OPTIONS...: status 2 and one line
+	status=0
+	"$umbra" run "$@" "$image" </dev/null >"$tmp/out" 2>"$tmp/err" || status=$?
+	[ "$status" = 2 ] && [ "$(wc -l <"$tmp/err")" = 1 ] || { cat "$tmp/err"; echo "status $status"; false; }
+}
+check "addresses that are none are refused" eval 'refused -gdb nowhere && refused -gdb tcp:localhost:99999 && refused -s -s &&
+	refused -gdb unix: && refused -engine check -s'
 
 # A triple fault is shown before it ends the run.
 fatal() {
