@@ -154,7 +154,7 @@ run: export ARGS := $(ARGS)
 run: all
 	@BUILD=$(BUILD) tools/run-guest
 
-# BENCH=core, guests or both; RUNS=n; QUICK=1; guests: PEERS=, ONLY=, BOCHS_RUNS=n, JSONL=file, README=1 (bench/guests.sh)
+# BENCH=core, guests or both; RUNS=n; QUICK=1; guests: PEERS=, ONLY=, UMBRA_ARGS=, BOCHS_RUNS=n, JSONL=file, README=1 (bench/guests.sh)
 bench: export BENCH := $(BENCH)
 bench: export RUNS := $(RUNS)
 bench: export QUICK := $(QUICK)
@@ -163,6 +163,7 @@ bench: export ONLY := $(ONLY)
 bench: export BOCHS_RUNS := $(BOCHS_RUNS)
 bench: export JSONL := $(JSONL)
 bench: export README := $(README)
+bench: export UMBRA_ARGS := $(UMBRA_ARGS)
 bench: all $(BENCH_BIN)
 	@BUILD=$(BUILD) bench/run
 

@@ -14,6 +14,7 @@
 #   BOCHS_RUNS=n  of Bochs (default 1; 0: none): it takes minutes to boot
 #   PEERS=        which (default "native direct portable qemu bochs")
 #   ONLY=name     one row or group of guestbench, or several with commas
+#   UMBRA_ARGS=   more words for umbra run, such as "-check tlb" to see what that costs
 #   JSONL=        keep the raw results in this file (default $BUILD/bench/guests.jsonl)
 #   README=1      put the table into README.md and the chart into docs/
 #
@@ -96,7 +97,7 @@ run_native() {
 }
 
 run_umbra() { # run_umbra ENGINE: as it is; and as far as BOOT-OK with a kernel that the guest unpacks
-	measure "$1" "" --timeout 1800 --stall 180 -- "$umbra" run ${engines:+-engine "$1"} -kernel "$kernel" \
+	measure "$1" "" --timeout 1800 --stall 180 -- "$umbra" run ${engines:+-engine "$1"} ${UMBRA_ARGS-} -kernel "$kernel" \
 		-initrd "$initrd" -m $memory -append "$append"
 	measure "$1" packed --timeout 600 --stall 180 --boot-only -- "$umbra" run ${engines:+-engine "$1"} -packed \
 		-kernel "$kernel" -initrd "$initrd" -m $memory -append "$boot_only"

@@ -80,13 +80,14 @@ static void check_alias(struct check *k, const struct written *w, enum level lev
 /* ---- 4. freed ------------------------------------------------------------------------------- */
 
 /* Entries of one table that lead beyond memory and all devices, and have no bit of one that maps a device (PCD): one
- * may be a mistake of its own, two are no entries. */
+ * may be a mistake of its own, two are no entries.  (A paravirtual guest's devices are memory behind its own.) */
 #define CANNOT_BE 2u
 #define PTE_PCD (1u << 4)
 
 static bool cannot_be(const struct check *k, uint32_t entry)
 {
-	return entry & PTE_P && !(entry & PTE_PCD) && (uint64_t)(entry & PTE_FRAME) >= k->target.ram_bytes;
+	return entry & PTE_P && !(entry & PTE_PCD) && !k->target.paravirtual &&
+	       (uint64_t)(entry & PTE_FRAME) >= k->target.ram_bytes;
 }
 
 static void check_freed(struct check *k, const struct written *w)
