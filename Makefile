@@ -193,7 +193,7 @@ test: all $(TEST_BIN) $(if $(SAN),,san-tests)
 SECONDS   ?= 60
 FUZZ      := $(BUILD)/fuzz
 FUZZ_NAME := $(or $(T),lguest)
-FUZZ_LIB  := $(filter-out tests/lib/lguest%,$(wildcard tests/lib/lg*.c))
+FUZZ_LIB  := $(filter-out tests/lib/lguest%,$(wildcard tests/lib/lg*.c)) tests/lib/kallsyms.c
 FUZZ_SAN  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -Wno-conversion
 $(FUZZ)/run/%: $(call obj,tests/fuzz/%.c $(FUZZ_LIB)) $(BUILD)/libvm.a $(BUILD)/libumbra.a
 	$(call say,LINK,$@) mkdir -p $(@D); $(CC) $(CFLAGS) $(SANFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
