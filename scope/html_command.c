@@ -4,7 +4,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,25 +35,42 @@ static bool log_of(const struct scope *scope, struct trace_log *log)
 	return true;
 }
 
+#define WAIT_MS 2000 /* what a pipe's reader may make the guest wait */
+
+/* All of it, or errno. */
+static int write_all(int fd, const char *bytes, size_t count)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLOUT };
+	while (count) {
+		ssize_t n = write(fd, bytes, count);
+		if (n > 0) {
+			bytes += n;
+			count -= (size_t)n;
+		} else if (n == 0 || (errno == EAGAIN && poll(&wait, 1, WAIT_MS) <= 0)) {
+			return n == 0 ? ENOSPC : ETIMEDOUT;
+		} else if (errno != EAGAIN && errno != EINTR) {
+			return errno;
+		}
+	}
+	return 0;
+}
+
 bool html_write(const struct html_parts *parts, const char *path, char *why, size_t bytes)
 {
 	struct text page = { 0 };
+	int number = ENOMEM;
 	html_page(parts, &page);
-	/* A pipe that nobody reads shall not stop the vm. */
-	int fd = page.cut ? -1 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
-	FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-	bool done = file && fwrite(text_string(&page), 1, page.size, file) == page.size;
-	int number = page.cut ? ENOMEM : errno;
-	if (!file && fd >= 0)
-		close(fd);
-	if (file && fclose(file) != 0 && done) {
-		done = false;
-		number = errno;
+	if (!page.cut) {
+		/* A pipe that nobody reads is not waited for. */
+		int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
+		number = fd < 0 ? errno : write_all(fd, text_string(&page), page.size);
+		if (fd >= 0 && close(fd) < 0 && !number)
+			number = errno;
 	}
 	text_free(&page);
-	if (!done)
-		snprintf(why, bytes, "%.150s: %s", path, strerror(number));
-	return done;
+	if (number)
+		snprintf(why, bytes, "%.150s: %s", path, number == ENXIO ? "nobody reads this pipe" : strerror(number));
+	return !number;
 }
 
 static void write_page(struct scope *scope, const char *path, struct text *out)
