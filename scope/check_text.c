@@ -125,7 +125,7 @@ static void add_use(const struct check *k, const struct finding *f, struct text 
 	text_add(out, "%s, ring %u, ", f->exact ? "" : " (or soon after)", f->ring);
 	if (f->uses)
 		text_add(out, "%s of %08" PRIx32 ", ", access_name(f->access), f->linear);
-	text_add(out, "CR3 %08" PRIx32 "\n", f->cr3);
+	text_add(out, "CR3 %08" PRIx32 "\n", f->kind == FOUND_CR3 ? f->value : f->cr3);
 }
 
 static void add_held(const struct finding *f, struct text *out)
@@ -171,7 +171,7 @@ static void add_writer(const struct check *k, const struct finding *f, struct te
 		text_add(out, "\n");
 	}
 	if (f->uses && f->at >= w->at)
-		text_add(out, "  between  %" PRIu64 " instructions\n", f->at - w->at);
+		text_add(out, "  between  %" PRIu64 " instruction%s\n", f->at - w->at, f->at - w->at == 1 ? "" : "s");
 }
 
 static void add_outcome(const struct finding *f, struct text *out)
