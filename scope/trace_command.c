@@ -104,6 +104,12 @@ struct showing {
 	uint64_t from, to, count;
 };
 
+/* The last N; more than LINES_MOST are not shown at once. */
+static void visit_last(const struct trace *t, unsigned long count, void (*visit)(void *user, const struct trace_record *r), void *user)
+{
+	trace_visit(t, count < LINES_MOST ? count : LINES_MOST, visit, user);
+}
+
 static void show_record(void *user, const struct trace_record *r)
 {
 	struct showing *s = user;
@@ -124,7 +130,7 @@ static void show(struct scope *scope, char *rest, struct text *out)
 		return;
 	}
 	trace_table_head(out);
-	trace_visit(scope->trace, count < LINES_MOST ? count : LINES_MOST, show_record, &s);
+	visit_last(scope->trace, count, show_record, &s);
 }
 
 static void write_line(void *user, const struct trace_record *r)
@@ -205,7 +211,7 @@ void trace_command_json(struct scope *scope, char *suffix, char *rest, struct te
 		text_add(out, "null");
 	text_add(out, ",\"events\":[");
 	if (events && scope->trace)
-		trace_visit(scope->trace, *rest ? strtoul(rest, NULL, 10) : SHOW_USUAL, write_item, &s);
+		visit_last(scope->trace, *rest ? strtoul(rest, NULL, 10) : SHOW_USUAL, write_item, &s);
 	text_add(out, "]}");
 }
 

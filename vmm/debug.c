@@ -71,21 +71,27 @@ bool debug_keeps(struct vm *vm, enum vm_end end)
 	if (!vm->debugger || !shown)
 		return false;
 	vm->end_shown = end;
+	vm->end_is_shown = true;
 	tell(vm, &stop);
 	return true;
 }
 
 void vm_let_end(struct vm *vm)
 {
-	vm->let_end = true;
+	vm->let_end = vm->end_is_shown;
 	vm_pause(vm, false);
+}
+
+void debug_forget_end(struct vm *vm)
+{
+	vm->end_is_shown = vm->let_end = false;
 }
 
 bool debug_ends(struct vm *vm, enum vm_end *end)
 {
 	if (!vm->let_end || vm->paused)
 		return false;
-	vm->let_end = false;
+	debug_forget_end(vm);
 	*end = vm->end_shown;
 	return true;
 }

@@ -113,7 +113,7 @@ struct vm {
 	const struct vm_debugger *debugger;
 	bool debug_holds, stepping;
 	bool pause_untold;            /* vm_pause() has paused it, and a debugger would like to know */
-	bool let_end;                 /* the run ends with... */
+	bool end_is_shown, let_end;   /* to the debugger; the run ends with... */
 	enum vm_end end_shown;
 	struct vm_descriptor descriptor[VM_DESCRIPTORS_MAX];
 	unsigned descriptors;
@@ -211,6 +211,7 @@ void debug_paused(struct vm *vm);                   /* it is paused, by whomever
 bool debug_stopped(struct vm *vm);                  /* CPU_EXIT_DEBUG; false: there is no debugger */
 bool debug_keeps(struct vm *vm, enum vm_end end);   /* shown to the debugger: the run does not end yet */
 bool debug_ends(struct vm *vm, enum vm_end *end);   /* ... now it does */
+void debug_forget_end(struct vm *vm);               /* the guest is another now */
 
 /* ---- descriptors.c -------------------------------------------------------------------------- */
 

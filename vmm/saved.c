@@ -156,5 +156,6 @@ bool vm_restore(struct vm *vm, const uint8_t *from, size_t bytes,
 	machine_restore(vm->machine, from + header_bytes() + cpu_bytes());
 	ram_replaced(vm);
 	cpu_restore(vm->cpu, &cpu);
+	debug_forget_end(vm);
 	return true;
 }

@@ -118,6 +118,7 @@ bool reset_vm(struct vm *vm, struct guest_error *error)
 void vm_reset(struct vm *vm)
 {
 	vm->reset_wanted = true;
+	debug_forget_end(vm);
 	cpu_kick(vm->cpu);
 }
 

@@ -210,7 +210,8 @@ void vm_detach_debugger(struct vm *vm, const struct vm_debugger *debugger);
 bool vm_add_breakpoint(struct vm *vm, const struct cpu_breakpoint *breakpoint);
 bool vm_remove_breakpoint(struct vm *vm, const struct cpu_breakpoint *breakpoint);
 /* Go on for one instruction (cpu_set_step()); vm_pause(vm, false) goes on for good.  After VM_STOP_END either tries
- * again from what the state is then; vm_let_end() lets the run end as it would have. */
+ * again from what the state is then; vm_let_end() lets the run end as it would have (unless a reset or another state is
+ * between: then it goes on). */
 bool vm_step(struct vm *vm);
 void vm_let_end(struct vm *vm);
 

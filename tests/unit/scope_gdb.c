@@ -549,6 +549,22 @@ static void mended(void **state)
 	desk_end(&d);
 }
 
+/* ... and reset by somebody else meanwhile, it starts anew although the debugger would let it end. */
+static void reset_meanwhile(void **state)
+{
+	static struct desk d;
+	static const struct exchange script[] = {
+		{ "c", "T06thread:1;", vm_reset },
+		{ "C06", "T06thread:1;", NULL },
+		{ "C06", NULL, NULL },
+		{ NULL, NULL, NULL },
+	};
+	(void)state;
+	DESK(&d, "\x90\x90\x90\x90\x90\x0F\x0B");
+	assert_int_equal(play(&d, script), VM_SHUTDOWN);
+	desk_end(&d);
+}
+
 /* A guest that nothing can wake; the debugger leaves. */
 static void stuck(void **state)
 {
@@ -720,6 +736,7 @@ int main(void)
 		ON_BOTH(detached),
 		ON_BOTH(shown),
 		ON_BOTH(mended),
+		ON_BOTH(reset_meanwhile),
 		ON_BOTH(stuck),
 		ON_BOTH(vanished),
 		cmocka_unit_test_setup(acknowledgement, portable),

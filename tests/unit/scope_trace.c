@@ -617,6 +617,12 @@ static void what_is_shown_at_once_is_bounded(void **state)
 	for (const char *at = text_string(&out); (at = strchr(at, '\n')) != NULL; at++)
 		lines++;
 	assert_true(lines > 1000 && lines <= MANY / 4);
+	text_clear(&out);
+	char again[] = "show 4000000000";
+	trace_command_json(&scope, "", again, &out);
+	json_t *answer = json_loadb(out.data, out.size, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(answer, "events")), lines - 1);
+	json_decref(answer);
 	text_free(&out);
 	end(&r);
 }
