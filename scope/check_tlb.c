@@ -55,13 +55,12 @@ static void forget_fault(struct check *k, uint32_t linear)
  * or another frame there would not be noticed. */
 static void hear_global_pages(struct check *k, uint32_t cr3)
 {
-	for (unsigned slot = 0; slot < SLOTS && cr3 != k->space.cr3; slot++) {
-		uint32_t first = slot << 22;
-		if (!model_has_global(&k->model, slot))
-			continue;
-		if ((table_word(k, k->space.cr3 + slot * 4) ^ table_word(k, cr3 + slot * 4)) & UPPER_SAYS)
-			cpu_invalidate(k->target.cpu, first, first + 0x3FFFFFu);
-	}
+	for (uint32_t slot = 0; slot < SLOTS && cr3 != k->space.cr3; slot++)
+		if (model_has_global(&k->model, slot) &&
+		    (table_word(k, k->space.cr3 + slot * 4) ^ table_word(k, cr3 + slot * 4)) & UPPER_SAYS) {
+			cpu_invalidate_all(k->target.cpu); /* one is enough: slot by slot would take a guest's time */
+			return;
+		}
 }
 
 void tlb_event(struct check *k, const struct um_event *event)
