@@ -184,6 +184,7 @@ struct cpu {
 	uint32_t flags_seen; /* flags_changed()'s: `flags` at its last call */
 	uint32_t cr0, cr2, cr3, cr4;
 	uint32_t int_eip;    /* of the INT n or INTO being delivered */
+	bool is_int;         /* ... and that is what is running, though eip is behind it */
 	uint32_t dr[8];
 	uint32_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t misc_msr[4]; /* system code's own: PAT, MTRR default, APIC base... */

@@ -398,7 +398,10 @@ static bool deliver(struct cpu *c, struct event e)
 	for (unsigned n = 0; n < MAX_FAULTS_IN_A_ROW; n++) {
 		if (real)
 			e.has_error = false; /* SDM vol. 3, 21.1.4 */
-		if (likely(deliver_once(c, &e)))
+		c->is_int = e.software;
+		bool delivered = deliver_once(c, &e);
+		c->is_int = false;
+		if (likely(delivered))
 			return true;
 		if (c->exc.vector < 0) {
 			put_off(c, &e);

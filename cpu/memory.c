@@ -72,7 +72,7 @@ __attribute__((noinline)) static struct page find_specially(struct cpu *c, uint3
 		return (struct page){ TABLE, host, map->gpa };
 	case UM_MMIO:
 		/* What a device answers cannot be asked again: whatever else the instruction meets, it is exact. */
-		if (c->no_tags & WATCHED && !c->exact) {
+		if (c->no_tags & (WATCHED | OBSERVED) && !c->exact) {
 			c->exit = EXIT_AGAIN;
 			return (struct page){ NONE, NULL, 0 };
 		}

@@ -31,5 +31,7 @@ void cpu_observe(struct cpu *c, const struct cpu_observer *observer)
 uint32_t cpu_running_eip(const struct cpu *c, bool *exact)
 {
 	*exact = c->exact;
-	return c->exact ? c->eip : c->block_eip;
+	if (!c->exact)
+		return c->block_eip;
+	return c->is_int ? c->int_eip : c->eip;
 }

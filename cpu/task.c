@@ -197,7 +197,7 @@ static void exchange(struct cpu *c, const struct cpu_segment *tss, enum task_swi
 	}
 	if (why != TASK_IRET)
 		set_busy(c, tss->selector, true);
-	c->exact = true; /* nobody can ask for the instruction once more: from here on it is the new task that runs */
+	c->is_int = false; /* from here on it is the new task that runs */
 	c->tr = *tss;
 	c->cr0 |= CR0_TS;
 	if (wide && (c->cr0 & CR0_PG) && new->cr3 != c->cr3)
@@ -290,6 +290,11 @@ bool switch_task(struct cpu *c, uint16_t selector, enum task_switch why, uint32_
 	struct task_state new;
 	bool loaded;
 
+	/* Halfway nobody can ask for the instruction once more. */
+	if (c->no_tags & (OBSERVED | WATCHED) && !c->exact) {
+		c->exit = EXIT_AGAIN;
+		return false;
+	}
 	if (!check_new_tss(c, selector, why, &tss) || !probe_switch(c, &tss, why))
 		return false;
 	exchange(c, &tss, why, next, &new);

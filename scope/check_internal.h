@@ -93,6 +93,7 @@ struct writers {
 	unsigned next_range;
 	struct coming {
 		bool waits;            /* the processor is about to write a table */
+		uint64_t at;           /* ... by the instruction that runs now: one that faults never does */
 		uint32_t gpa;          /* its first entry there */
 		uint32_t old[WRITE_WORDS];
 	} coming[2];                   /* a store may lie across two pages */

@@ -126,7 +126,12 @@ bool writers_expect(struct check *k, const struct cpu_access *access)
 	c.waits = access->exact || access->result == UM_OK || !(is_kept(k, c.gpa, c.old[0] & PTE_P) || checks(k, ALWAYS_EXACT));
 	if (!c.waits)
 		return false;
-	k->writers.coming[k->writers.next_coming++ % 2] = c;
+	c.at = cpu_instructions(k->target.cpu);
+	/* One that reads first, or tries whether it may write, comes by twice. */
+	struct coming *last = &k->writers.coming[(k->writers.next_coming - 1) % 2];
+	if (!last->waits || last->gpa != c.gpa)
+		last = &k->writers.coming[k->writers.next_coming++ % 2];
+	*last = c;
 	return true;
 }
 
@@ -172,7 +177,7 @@ void writers_hear(struct check *k, const struct um_event *event)
 	uint32_t first = (uint32_t)event->gpa & ~3u, end = (uint32_t)(event->gpa + event->value + 3) & ~3u;
 	for (unsigned n = 0; n < 2; n++) {
 		struct coming *c = &k->writers.coming[n];
-		if (!c->waits || c->gpa != first)
+		if (!c->waits || c->gpa != first || c->at != cpu_instructions(k->target.cpu))
 			continue;
 		c->waits = false;
 		processor_wrote(k, c, end);
