@@ -45,6 +45,10 @@ static void tell_client(void *state, void *event)
 static void tell(struct scope *scope, const char *name, json_t *data)
 {
 	struct timespec now;
+	if (!scope->qmp) {
+		json_decref(data);
+		return;
+	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	json_t *event = json_pack("{s:s,s:{s:I,s:I}}", "event", name, "timestamp", "seconds", (json_int_t)now.tv_sec,
 	                          "microseconds", (json_int_t)now.tv_nsec / 1000);

@@ -11,6 +11,7 @@
 #include "scope/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -43,6 +44,7 @@ struct server {
 	struct server_ops ops;
 	void *user;
 	int fd;
+	int spare;            /* for turning somebody away when there is no file descriptor left */
 	char path[sizeof ((struct sockaddr_un *)0)->sun_path]; /* "": not a unix socket */
 	dev_t device;         /* ... and which file it is */
 	ino_t inode;
@@ -289,11 +291,24 @@ static struct client *find_place(struct server *s)
 	return NULL;
 }
 
+/* One that could not be accepted would keep poll() from ever waiting. */
+static int turn_away(struct server *s)
+{
+	close(s->spare);
+	int peer = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (peer >= 0)
+		close(peer);
+	s->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return -1;
+}
+
 static void welcome(void *server, int fd, short revents)
 {
 	struct server *s = server;
 	(void)fd, (void)revents;
 	int peer = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (peer < 0 && (errno == EMFILE || errno == ENFILE))
+		peer = turn_away(s);
 	if (peer < 0)
 		return;
 	struct client *c = find_place(s);
@@ -336,6 +351,7 @@ struct server *server_open(struct vm *vm, const char *where, const struct server
 	s->ops = *ops;
 	s->user = user;
 	s->fd = -1;
+	s->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	for (unsigned k = 0; k < SERVER_CLIENTS_MAX; k++)
 		s->client[k] = (struct client){ .server = s, .fd = -1 };
 	struct vm_descriptor d = { .events = POLLIN, .ready = welcome, .user = s };
@@ -384,6 +400,8 @@ void server_close(struct server *s)
 		vm_remove_descriptor(s->vm, s->fd);
 		close(s->fd);
 	}
+	if (s->spare >= 0)
+		close(s->spare);
 	/* (Unless somebody has put his own there meanwhile.) */
 	if (s->path[0] && stat(s->path, &status) == 0 && status.st_dev == s->device && status.st_ino == s->inode)
 		unlink(s->path);

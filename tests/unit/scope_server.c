@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -350,6 +351,37 @@ static void clients_that_vanish_are_forgotten(void **state)
 	answerer_end(&a);
 }
 
+/* The process has no file descriptor left: the next one is turned away, and those who are there are served. */
+static void without_descriptors_clients_are_turned_away(void **state)
+{
+	struct answerer a;
+	struct rlimit before, none;
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	const struct timeval patience = { .tv_sec = PATIENCE_S };
+	(void)state;
+	answerer_start(&a);
+	strcpy(name.sun_path, a.path);
+	int there = connect_to(a.path), late = socket(AF_UNIX, SOCK_STREAM, 0);
+	setsockopt(late, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	expect(there, "hello\n");
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = before;
+	none.rlim_cur = (rlim_t)late + 1; /* as many as are open: numbers are given from below */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int connected = connect(late, (struct sockaddr *)&name, sizeof name);
+	char byte;
+	ssize_t got = recv(late, &byte, 1, 0);
+	say(there, "still\n");
+	expect(there, "still\n");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(connected, 0);
+	assert_true(got <= 0);
+	close(late);
+	close(there);
+	expect_running(&a);
+	answerer_end(&a);
+}
+
 /* Not even for one that has much to read and does not. */
 static void the_end_waits_for_nobody(void **state)
 {
@@ -383,6 +415,7 @@ int main(void)
 		cmocka_unit_test(a_client_that_does_not_read_harms_itself_only),
 		cmocka_unit_test(a_client_with_too_long_an_answer_is_let_go),
 		cmocka_unit_test(clients_that_vanish_are_forgotten),
+		cmocka_unit_test(without_descriptors_clients_are_turned_away),
 		cmocka_unit_test(the_end_waits_for_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
