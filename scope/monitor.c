@@ -38,7 +38,7 @@ static const struct monitor_command commands[] = {
 	{ "savevm", " FILE", "the whole machine into a file, a dump with its devices: loadvm goes on from it", command_savevm,
 	  NULL },
 	{ "loadvm", " FILE", "go on from what savevm wrote", command_loadvm, NULL },
-	{ "trace", " start|stop|clear|status|show [N]|write FILE [FORMAT]", "what the shadow does; start takes events=, cr3=, from=, to=, size=",
+	{ "trace", " start|stop|clear|status|show [N]|write FILE [FORMAT]", "what the shadow does; start takes events=, cr3=, from=, to=, size=, file=, format=",
 	  trace_command, trace_command_json },
 	{ "html", " FILE", "a page to look at: the map, what was traced, what was found", command_html, NULL },
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },

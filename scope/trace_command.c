@@ -65,21 +65,29 @@ static void start(struct scope *scope, char *rest, struct text *out)
 	if (!parse_rest(scope, rest, &o, out) || !need_trace(scope, o.bytes, out))
 		return;
 	if (was.bytes && o.bytes / sizeof(struct trace_record) != was.bytes / sizeof(struct trace_record) &&
-	    !trace_resize(scope->trace, o.bytes))
+	    !trace_resize(scope->trace, o.bytes)) {
 		monitor_refuse(scope, out, "no memory for a trace of %zu bytes", o.bytes);
-	else if (!trace_start(scope->trace, &o.filter, &error))
+	} else if (!trace_start(scope->trace, &o.filter, &error)) {
 		monitor_refuse(scope, out, "%s", error.text);
-	else
+	} else if (o.path[0] && !trace_open_file(scope->trace, o.path, o.format, &error)) {
+		trace_stop(scope->trace);
+		monitor_refuse(scope, out, "%s", error.text);
+	} else {
 		add_status(scope->trace, out);
+	}
 }
 
 static void stop(struct scope *scope, char *rest, struct text *out)
 {
 	(void)rest;
-	if (!trace_running(scope->trace))
+	if (!trace_running(scope->trace)) {
 		monitor_refuse(scope, out, "nothing is traced");
-	else
-		trace_stop(scope->trace);
+		return;
+	}
+	trace_stop(scope->trace);
+	int number = trace_close_file(scope->trace);
+	if (number)
+		monitor_refuse(scope, out, "the trace's file: %s", strerror(number));
 }
 
 static void clear(struct scope *scope, char *rest, struct text *out)

@@ -114,8 +114,12 @@ static bool parse_item(struct trace_options *o, char *item, struct symbols_error
 {
 	char *value = strchr(item, '=');
 	if (!value)
-		return refuse(error, "'%.60s': NAME=VALUE is wanted; events, cr3, from, to, size, format", item);
+		return refuse(error, "'%.60s': NAME=VALUE is wanted; events, cr3, from, to, size, file, format", item);
 	*value++ = 0;
+	if (strcmp(item, "file") == 0) {
+		snprintf(o->path, sizeof o->path, "%s", value);
+		return *value || refuse(error, "file=: a file is wanted");
+	}
 	if (strcmp(item, "events") == 0)
 		return parse_events(o, value, error);
 	if (strcmp(item, "format") == 0)
@@ -128,7 +132,7 @@ static bool parse_item(struct trace_options *o, char *item, struct symbols_error
 		return parse_address(item, value, &o->filter.from, error);
 	if (strcmp(item, "to") == 0)
 		return parse_address(item, value, &o->filter.to, error);
-	return refuse(error, "there is no '%.40s=' here: events, cr3, from, to, size, format", item);
+	return refuse(error, "there is no '%.40s=' here: events, cr3, from, to, size, file, format", item);
 }
 
 bool trace_options_parse(struct trace_options *o, const char *text, bool with_path, struct symbols_error *error)

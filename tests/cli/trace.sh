@@ -62,6 +62,8 @@ live() { # traced for a while: it goes to the portable engine, and back
 	looked "$tmp/q" stop && looked "$tmp/q" status && has '^stopped' "$tmp/out" && [ "$(engine)" = "$before" ] || return 1
 	looked "$tmp/q" clear && looked "$tmp/q" status && has '^0 events' "$tmp/out" || return 1
 	refused 2 'nothing is traced' "$umbra" trace "$tmp/q" stop || return 1
+	looked "$tmp/q" start events=all "file=$tmp/live.json" format=chrome && sleep 0.3 && looked "$tmp/q" stop && json "$tmp/live.json" || return 1
+	refused 2 'No such file' "$umbra" trace "$tmp/q" start "file=$tmp/none/f" && looked "$tmp/q" status && has '^stopped' "$tmp/out" || return 1
 	refused 2 'there is no .party' "$umbra" trace "$tmp/q" start events=party || return 1
 	timeout 20 "$umbra" monitor "$tmp/q" "trace write $tmp/none/f" >"$tmp/out" 2>&1; has 'No such file' "$tmp/out" || return 1
 	stop_guest
