@@ -164,11 +164,18 @@ class MapView {
 				const [x, y] = hilbert(k, 4);
 				label.style.top = y * 25 + "%";
 				label.style.left = x * 25 + "%";
+				label.hidden = this.isUnder(x / 4, y / 4);
 			}
 			labels.push(label);
 		}
 		this.axis.className = "axis " + this.layout;
 		this.axis.replaceChildren(...labels);
+	}
+
+	/* Would a label there, a tenth of the map wide and a thirtieth high, hide what is selected? */
+	isUnder(x, y) {
+		const cell = this.cellOf(this.selected), [cx, cy] = cell < 0 ? [-1, -1] : this.placeOf(cell).map((at) => at / this.side);
+		return cx >= x - 0.01 && cx < x + 0.11 && cy >= y - 0.01 && cy < y + 0.03;
 	}
 
 	/* ---- 3. Moving ---------------------------------------------------------------------- */
