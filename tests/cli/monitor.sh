@@ -48,8 +48,11 @@ saved_is_same() { # by linear and by physical address, and the image's own bytes
 	cmp "$tmp/linear" "$tmp/physical" && [ "$(wc -c <"$tmp/linear")" = 64 ]
 }
 steps_move() { # one instruction at a time, by the symbols' names
-	say 0 stop && answers '<idle+' x/1i '$pc' || return 1
-	refuses 'halted' step
+	for _ in 1 2 3 4 5 6 7 8 9 10; do # (it may be in its tick just then)
+		say 0 stop && answers '<idle+' x/1i '$pc' && refuses 'halted' step && return
+		say 0 cont && sleep 0.03
+	done
+	false
 }
 several() { # four at a time
 	for k in 1 2 3 4; do
