@@ -159,6 +159,13 @@ static void hear_absent(void *check, bool write, um_gpa gpa, unsigned bytes)
 	check_absent(check, write, gpa, bytes);
 }
 
+/* Nobody wrote what is there now. */
+static void hear_replaced(void *check)
+{
+	struct check *k = check;
+	writers_forget(&k->writers);
+}
+
 static size_t read_vm(void *vm, uint64_t gpa, void *buf, size_t bytes)
 {
 	return vm_read_physical(vm, gpa, buf, bytes);
@@ -178,7 +185,8 @@ struct check *check_new(struct vm *vm, const struct check_config *config)
 	struct check *k = check_attach(&target, config);
 	if (!k)
 		return NULL;
-	k->observer = (struct vm_observer){ .user = k, .event = hear_event, .access = hear_access, .absent = hear_absent };
+	k->observer = (struct vm_observer){ .user = k, .event = hear_event, .access = hear_access, .absent = hear_absent,
+	                                    .replaced = hear_replaced };
 	if (!vm_observe(vm, &k->observer)) {
 		check_free(k);
 		return NULL;

@@ -101,6 +101,7 @@ struct writers {
 };
 bool writers_open(struct writers *w);
 void writers_close(struct writers *w);
+void writers_forget(struct writers *w); /* all of them */
 /* The processor is about to write a table.  false: it has to be asked for exactly. */
 bool writers_expect(struct check *k, const struct cpu_access *access);
 /* A table was written. */

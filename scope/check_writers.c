@@ -28,6 +28,13 @@ void writers_close(struct writers *w)
 	w->record = NULL;
 }
 
+void writers_forget(struct writers *w)
+{
+	struct written *record = w->record;
+	memset(record, 0, sizeof *record * WRITER_SETS * WRITER_WAYS);
+	*w = (struct writers){ .record = record };
+}
+
 /* Entries of one table are in different sets, and so are the same entries of tables side by side. */
 static struct written *set_of(const struct writers *w, uint32_t gpa)
 {

@@ -201,6 +201,7 @@ void log_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t 
 
 /* What the log and the observers want to hear, and the engine that lets them. */
 void apply_observers(struct vm *vm);
+void tell_replaced(struct vm *vm);
 void tell_change(struct vm *vm, enum vm_change change);
 /* Guest-physical memory that is not there was accessed. */
 void tell_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t value);

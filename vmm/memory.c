@@ -235,9 +235,13 @@ void write_bus(struct vm *vm, um_gpa gpa, unsigned bytes, uint64_t value)
 		tell_absent(vm, true, gpa, bytes, value);
 }
 
+/* Tables of a machine that is gone, filled with what another has there, are nobody's doing. */
 void ram_replaced(struct vm *vm)
 {
+	vm->um_ops.event = NULL;
 	um_guest_wrote(vm->um, 0, vm->ram_bytes);
+	apply_observers(vm);
+	tell_replaced(vm);
 	um_flush_all(vm->um);
 	cpu_code_written(vm->cpu, vm->ram, vm->ram_bytes);
 	cpu_invalidate_all(vm->cpu);

@@ -57,6 +57,13 @@ void tell_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t
 			vm->observer[k]->absent(vm->observer[k]->user, write, gpa, bytes);
 }
 
+void tell_replaced(struct vm *vm)
+{
+	for (unsigned k = 0; k < vm->observers; k++)
+		if (vm->observer[k]->replaced)
+			vm->observer[k]->replaced(vm->observer[k]->user);
+}
+
 /* ---- 2. Applying ---------------------------------------------------------------------------- */
 
 void apply_observers(struct vm *vm)

@@ -38,6 +38,7 @@ struct vm_observer {
 	bool (*access)(void *user, const struct cpu_access *access);  /* cpu_observer.translated */
 	void (*interrupt)(void *user, unsigned vector, bool software, bool has_error, uint32_t error);
 	void (*absent)(void *user, bool write, um_gpa gpa, unsigned bytes); /* nothing answers there */
+	void (*replaced)(void *user); /* all of memory is another's: a reset, a snapshot (no event tells of its pages) */
 };
 #define VM_OBSERVERS_MAX 4u
 

@@ -406,6 +406,53 @@ static void the_first_report_ends_the_run(void **state)
 	machine_end(&m);
 }
 
+struct kept {
+	uint8_t *state, *ram;
+	size_t bytes;
+};
+
+static bool give_ram(void *user, uint8_t *ram, uint64_t bytes, struct guest_error *error)
+{
+	const struct kept *kept = user;
+	(void)error;
+	memcpy(ram, kept->ram, bytes);
+	return true;
+}
+
+/* Another state is loaded, which has something else where this one has its tables: nobody made a mistake. */
+static void another_state_is_nobodys_doing(void **state)
+{
+	struct machine_under_check m;
+	struct guest_error error;
+	struct kept kept;
+	(void)state;
+	memset(&b, 0, sizeof b);
+	emit_paging();
+	emit_load(&b, 0x300000);
+	emit(&b, EXIT, 4);
+	machine_start(&m, CHECK_ALL, VM_ENGINE_PORTABLE);
+	kept.bytes = vm_saved_bytes(m.vm);
+	kept.state = malloc(kept.bytes);
+	kept.ram = malloc(vm_ram_bytes(m.vm));
+	vm_save(m.vm, kept.state);
+	memcpy(kept.ram, vm_ram(m.vm), vm_ram_bytes(m.vm));
+	for (uint32_t k = 0; k < 2048; k++) { /* no entries, but like some */
+		const uint32_t word = k == 0 ? (VM_TABLES + 0x1000) | 7 : k < 1024 ? 0x00012387 : k % 2 ? 0xF0000007 : VM_TABLES | 7;
+		memcpy(kept.ram + VM_TABLES + 4 * k, &word, 4);
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		assert_int_equal(vm_run(m.vm), VM_DEBUG_EXIT);
+		if (check_reports(m.check, NULL))
+			fail_msg("%u: %.*s", round, (int)m.bytes, m.text);
+		if (!vm_restore(m.vm, kept.state, kept.bytes, give_ram, &kept, &error))
+			fail_msg("%s", error.text);
+		assert_int_equal(check_reports(m.check, NULL), 0);
+	}
+	free(kept.state);
+	free(kept.ram);
+	machine_end(&m);
+}
+
 /* A guest on the direct engine is taken over, and given back. */
 static void a_checked_guest_runs_on_the_portable_engine(void **state)
 {
@@ -572,6 +619,7 @@ int main(void)
 		cmocka_unit_test(code_that_is_protected_in_time),
 		cmocka_unit_test(a_mapping_of_nothing),
 		cmocka_unit_test(the_first_report_ends_the_run),
+		cmocka_unit_test(another_state_is_nobodys_doing),
 		cmocka_unit_test(a_checked_guest_runs_on_the_portable_engine),
 		cmocka_unit_test(being_watched_changes_nothing),
 		cmocka_unit_test(observers_are_bounded),
