@@ -173,22 +173,31 @@ static uint32_t read_word(struct trace *t, um_gpa gpa)
 	return word;
 }
 
+/* (What is announced by an instruction that faults then is written by nobody.) */
+static bool is_writing(const struct trace *t, const struct trace_writer *w, um_gpa gpa)
+{
+	return w->is && !((w->gpa ^ gpa) & ~(um_gpa)3) && w->instructions == cpu_instructions(vm_cpu(t->vm));
+}
+
 /* The write that was announced, or somebody else's. */
 static void fill_write(struct trace *t, struct trace_record *r, const struct um_event *e)
 {
 	set_gpa(r, e->gpa & ~(um_gpa)3);
 	r->value = read_word(t, e->gpa);
 	r->error = (uint32_t)e->value; /* bytes */
-	if (!t->writer.is || (t->writer.gpa ^ e->gpa) & ~(um_gpa)3) {
+	struct trace_writer *w = t->writer;
+	while (w < t->writer + 2 && !is_writing(t, w, e->gpa))
+		w++;
+	if (w == t->writer + 2) {
 		by_host(r);
 		return;
 	}
-	t->writer.is = false;
-	set_linear(r, t->writer.linear);
-	r->access = (uint8_t)t->writer.access;
-	r->eip = t->writer.eip;
-	r->old = t->writer.old;
-	r->instructions = t->writer.instructions;
+	w->is = false;
+	set_linear(r, w->linear);
+	r->access = (uint8_t)w->access;
+	r->eip = w->eip;
+	r->old = w->old;
+	r->instructions = w->instructions;
 	r->flags |= TRACE_EXACT;
 }
 
@@ -343,13 +352,19 @@ static bool wants(const struct trace *t, enum trace_kind kind)
 
 static void announce_write(struct trace *t, const struct cpu_access *a)
 {
-	t->writer.is = true;
-	t->writer.linear = a->linear;
-	t->writer.gpa = a->map->gpa;
-	t->writer.eip = a->eip;
-	t->writer.old = read_word(t, a->map->gpa);
-	t->writer.access = a->access;
-	t->writer.instructions = cpu_instructions(vm_cpu(t->vm));
+	/* One that reads first, or tries whether it may write, comes by twice. */
+	struct trace_writer *w = &t->writer[(t->next_writer - 1) % 2];
+	if (!w->is || w->gpa != a->map->gpa)
+		w = &t->writer[t->next_writer++ % 2];
+	*w = (struct trace_writer){
+		.is = true,
+		.linear = a->linear,
+		.gpa = a->map->gpa,
+		.eip = a->eip,
+		.old = read_word(t, a->map->gpa),
+		.access = a->access,
+		.instructions = cpu_instructions(vm_cpu(t->vm)),
+	};
 }
 
 static void add_mmio(struct trace *t, const struct cpu_access *a)
@@ -482,7 +497,7 @@ void trace_stop(struct trace *t)
 	if (!t->running)
 		return;
 	vm_unobserve(t->vm, &t->observer);
-	t->running = t->writer.is = false;
+	t->running = t->writer[0].is = t->writer[1].is = false;
 	t->open = 0;
 	out_drain(t, true);
 }

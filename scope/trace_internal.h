@@ -44,14 +44,15 @@ struct trace {
 	uint64_t open;
 	uint32_t open_linear;    /* of this access, */
 	bool open_named;         /* if that is known already */
-	/* A write to a table that has been announced: by whom, what was there. */
-	struct {
+	/* Writes to tables that have been announced: by whom, what was there.  One store may lie in two tables. */
+	struct trace_writer {
 		bool is;
 		uint32_t linear, eip, old;
 		um_gpa gpa;
 		uint64_t instructions;
 		unsigned access;
-	} writer;
+	} writer[2];
+	unsigned next_writer;
 	struct trace_out out;
 };
 

@@ -175,6 +175,27 @@ static void instructions_are_exact(void **state)
 	}
 }
 
+/* One store over the end of the directory and the start of the table behind it. */
+static void a_store_over_two_tables_is_two_writes(void **state)
+{
+	static const uint8_t code[] = { 0xC7, 0x05, 0xFE, 0x0F, 0x20, 0, 0, 0, 0x23, 0, 0x0F, 0x0B }; /* movl, ud2 */
+	struct rig r;
+	size_t at = 0;
+	(void)state;
+	start(&r, "events=table-write", UM_OPT_ALL & ~(uint32_t)UM_OPT_UNSYNC, VM_ENGINE_PORTABLE);
+	assert_int_equal(vm_write_physical(r.vm, AT(step_fault), code, sizeof code), sizeof code);
+	run(&r);
+	struct trace_log log = log_of(&r);
+	for (unsigned n = 0; n < 2; n++) {
+		const struct trace_record *e = find(&log, &at, TRACE_WRITE, n ? 0x201000 : 0x200FFE);
+		assert_int_equal(e->flags & (TRACE_EXACT | TRACE_HOST), TRACE_EXACT);
+		assert_int_equal(e->eip, AT(step_fault));
+		at++;
+	}
+	trace_log_free(&log);
+	end(&r);
+}
+
 /* The guest's fault is reported once, although the core meets it twice. */
 static void a_fault_is_told_once(void **state)
 {
@@ -688,6 +709,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(instructions_are_exact),
+		cmocka_unit_test(a_store_over_two_tables_is_two_writes),
 		cmocka_unit_test(a_fault_is_told_once),
 		cmocka_unit_test(the_ring_keeps_the_last_and_counts_the_rest),
 		cmocka_unit_test(filters_take_what_they_say),
