@@ -6,9 +6,9 @@
  *   2. Life             attached to a vm, or to the parts of one
  *   3. What was found   as text, as JSON
  *
- * A check judges by the manual (Intel SDM vol. 3, chapter 4) and says nothing of what the manual allows; docs/SCOPE.md
- * has each rule.  Each place at fault is reported once, when it is first met.  Observing never steers: the guest does
- * what it would do unobserved, on the portable engine.
+ * A check judges by the manual (Intel SDM vol. 3, chapter 4), or by what no kernel means; docs/SCOPE.md has each rule.  Each
+ * place at fault is reported once, when it is first met.  Observing never steers: the guest does what it would do
+ * unobserved, on the portable engine.
  */
 #ifndef SCOPE_CHECK_H
 #define SCOPE_CHECK_H

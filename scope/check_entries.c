@@ -90,13 +90,29 @@ static bool cannot_be(const struct check *k, uint32_t entry)
 	       (uint64_t)(entry & PTE_FRAME) >= k->target.ram_bytes;
 }
 
+/* Part of a range that is mapped: beside an entry with the frame beside its own, or where its own address has it. */
+static bool is_of_a_range(const struct check *k, uint32_t gpa, uint32_t entry)
+{
+	const uint32_t set_by_processors = PTE_A | PTE_D;
+	uint32_t index = gpa / 4 % SLOTS;
+	if ((entry >> 12) % SLOTS == index)
+		return true;
+	return (index > 0 && !((table_word(k, gpa - 4) ^ (entry - 0x1000)) & ~set_by_processors)) ||
+	       (index < SLOTS - 1 && !((table_word(k, gpa + 4) ^ (entry + 0x1000)) & ~set_by_processors));
+}
+
+static bool is_junk(const struct check *k, uint32_t gpa, uint32_t entry)
+{
+	return cannot_be(k, entry) && !is_of_a_range(k, gpa, entry);
+}
+
 static void check_freed(struct check *k, const struct written *w)
 {
 	unsigned count = 0;
-	if (!cannot_be(k, w->new) || (w->known && cannot_be(k, w->old)))
+	if (!is_junk(k, w->gpa, w->new) || (w->known && cannot_be(k, w->old)))
 		return;
 	for (uint32_t gpa = w->gpa & PTE_FRAME, n = 0; n < SLOTS && count < CANNOT_BE; n++, gpa += 4)
-		count += cannot_be(k, table_word(k, gpa));
+		count += is_junk(k, gpa, table_word(k, gpa));
 	if (count >= CANNOT_BE)
 		complain(k, FOUND_FREED, w, w->gpa & PTE_FRAME);
 }

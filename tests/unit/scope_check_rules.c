@@ -173,6 +173,10 @@ static void entries_of_devices_and_one_mistake(void **state)
 	start(CHECK_FREED, 0);
 	for (unsigned n = 0; n < 4; n++) /* a device's registers, uncached */
 		emit_store(&b, BENCH_PTE(PAGE) + 4 * n, (0xFEC00000u + 0x1000 * n) | 0x13);
+	for (unsigned n = 0; n < 4; n++) /* a frame buffer, cached, at any address; and two devices at their own */
+		emit_store(&b, BENCH_PTE(PAGE) + 0xC0 + 4 * n, (0xFD000000u + 0x1000 * n) | ENTRY);
+	emit_store(&b, BENCH_PTE(PAGE) + 0x100, (0xFEC00000u + PAGE + 0x40000) | ENTRY);
+	emit_store(&b, BENCH_PTE(PAGE) + 0x140, (0xFE800000u + PAGE + 0x50000) | ENTRY);
 	emit_store(&b, BENCH_PTE(PAGE) + 0x40, 0x70000000u | ENTRY);
 	for (unsigned n = 0; n < 4; n++) /* swap entries: not present */
 		emit_store(&b, BENCH_PTE(PAGE) + 0x80 + 4 * n, 0x90000000u | n << 1);
