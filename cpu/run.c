@@ -425,7 +425,8 @@ enum cpu_exit cpu_run(struct cpu *c, uint64_t budget)
 			extra = MODE_STEP;
 		c->again = false;
 		const struct insn *i = find_block(c, extra);
-		c->exact = c->alone = extra;
+		c->alone = extra;
+		c->exact = (c->mode | extra) & MODE_STEP; /* asked again it would meet its breakpoint again: RF is spent */
 		if (unlikely(!execute(c, i)) && !runs_again(c))
 			break;
 	}

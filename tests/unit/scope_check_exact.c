@@ -100,6 +100,30 @@ static void a_task_is_saved_whole(void **state)
 	bench_end(&b);
 }
 
+/* The guest's own breakpoint on an instruction that is asked for again: RF lets it run, not only begin. */
+static void an_own_breakpoint_is_met_once(void **state)
+{
+	/* incl COUNT; orl $RF, 8(%esp); iret */
+	static const uint8_t handler[] = { 0xFF, 0x05, 0, 0, 2, 0, 0x81, 0x4C, 0x24, 8, 0, 0, 1, 0, 0xCF };
+	struct cpu_state s;
+	uint32_t at;
+	(void)state;
+	start(CHECK_TLB, 0);
+	memcpy(b.rig->ram + OTHER, handler, sizeof handler);
+	rig_set_word(b.rig, RIG_IDT + 8, RIG_CODE0 << 16 | (OTHER & 0xFFFF));
+	rig_set_word(b.rig, RIG_IDT + 12, (OTHER & 0xFFFF0000) | 0x8E00);
+	emit_load(&b, PAGE);
+	at = emit_store(&b, BENCH_PTE(PAGE), MOVED);
+	cpu_get_state(b.rig->cpu, &s);
+	s.dr[0] = at;
+	s.dr[7] = 0x402;
+	cpu_set_state(b.rig->cpu, &s);
+	bench_run(&b, 0);
+	assert_int_equal(rig_word(b.rig, RIG_DATA), 1);
+	assert_int_equal(rig_word(b.rig, BENCH_PTE(PAGE)), MOVED);
+	bench_end(&b);
+}
+
 /* ---- 2. By whom ----------------------------------------------------------------------------- */
 
 static void named(uint32_t eip)
@@ -271,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_device_is_read_once),
 		cmocka_unit_test(a_task_is_saved_whole),
+		cmocka_unit_test(an_own_breakpoint_is_met_once),
 		cmocka_unit_test(a_stack_that_was_moved),
 		cmocka_unit_test(operands_of_every_kind),
 		cmocka_unit_test(an_idt_that_was_moved),
