@@ -99,7 +99,8 @@ void cpu_reset(struct cpu *cpu);
 enum cpu_exit {
 	CPU_EXIT_BUDGET,   /* about the number of instructions asked for have run */
 	CPU_EXIT_KICKED,   /* cpu_kick() */
-	CPU_EXIT_HALTED,   /* HLT: call again when an interrupt is pending (it returns HALTED until then) */
+	CPU_EXIT_HALTED,   /* HLT: call again when an interrupt is pending (it returns HALTED until then).  A budget that
+	                    * ends with HLT itself is BUDGET, and the next call says this */
 	CPU_EXIT_SHUTDOWN, /* triple fault: cpu_describe_shutdown() says what happened */
 	CPU_EXIT_STOP,     /* the shadow said UM_STOP: um_stop_reason() */
 	CPU_EXIT_NOMEM,    /* the shadow said UM_NOMEM; nothing changed, may be called again */

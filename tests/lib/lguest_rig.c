@@ -341,7 +341,8 @@ static enum lgrig_result run_to(struct lgrig *rig, uint32_t landing)
 
 		if (lguest_ended(rig->lg) != LGUEST_RUNS)
 			return LGRIG_ENDED;
-		if (n && rig->cpu->eip == landing)
+		/* (That it has halted, the next run says.) */
+		if (n && rig->cpu->eip == landing && !rig->cpu->halted)
 			return LGRIG_DONE;
 		if (n && in_handler(rig))
 			return LGRIG_REFLECTED;
