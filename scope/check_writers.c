@@ -152,7 +152,9 @@ static void processor_wrote(struct check *k, const struct coming *coming, uint32
 		w.new = table_word(k, w.gpa);
 		if (w.known && w.old == w.new)
 			continue;
-		bool kept = is_kept(k, w.gpa, !w.known || w.old & PTE_P);
+		/* Who clears A has not changed where the entry leads: who did stays known. */
+		bool changed = !w.known || (w.old ^ w.new) & ~(uint32_t)(PTE_A | PTE_D);
+		bool kept = changed && is_kept(k, w.gpa, !w.known || w.old & PTE_P);
 		if (!w.at && (kept || checks(k, ALWAYS_EXACT)))
 			writers_see(k, &w);
 		if (kept)

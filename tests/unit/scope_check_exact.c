@@ -5,7 +5,7 @@
  *
  *   1. Once        devices are read once, a task is saved whole
  *   2. By whom     stacks, strings, the FPU, the IDT, code in two pages, code in its own page
- *   3. Writers     XCHG, CMPXCHG8B, a device after an instruction that reads first
+ *   3. Writers     XCHG, CMPXCHG8B, a device after an instruction that reads first, a scan of A bits
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -276,6 +276,22 @@ static void two_entries_at_once(void **state)
 	written_by(at);
 }
 
+/* A scan that clears A between the change and the use is not to blame. */
+static void a_scan_after_the_change(void **state)
+{
+	const uint32_t pte = BENCH_PTE(PAGE);
+	uint32_t at;
+	(void)state;
+	start(CHECK_TLB, 0);
+	emit_load(&b, PAGE);
+	at = emit_store(&b, pte, MOVED | 0x20);
+	EMIT(&b, 0x80, 0x25); /* andb $~A */
+	emit(&b, &pte, sizeof pte);
+	EMIT(&b, 0xDF);
+	emit_load(&b, PAGE);
+	written_by(at);
+}
+
 /* What an exchange was expected to write says nothing of what a device writes there later. */
 static void a_device_after_an_exchange(void **state)
 {
@@ -303,6 +319,7 @@ int main(void)
 		cmocka_unit_test(code_that_moves_itself),
 		cmocka_unit_test(an_exchange),
 		cmocka_unit_test(two_entries_at_once),
+		cmocka_unit_test(a_scan_after_the_change),
 		cmocka_unit_test(a_device_after_an_exchange),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
