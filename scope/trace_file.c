@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "scope/trace_internal.h"
@@ -23,7 +24,8 @@
 #define WAITING_MAX (1u << 20)  /* bytes formatted ahead of a slow reader */
 #define DRAIN_RECORDS 512u      /* so many at once, */
 #define DRAIN_NS 100000000u     /* or those of so long */
-#define CLOSE_MS 2000           /* what a slow reader is given at the end */
+#define CLOSE_MS 2000           /* what a reader that takes nothing is given at the end, */
+#define CLOSE_MOST_MS 5000      /* and one that takes little: the guest may be waiting */
 
 /* ---- 1. Forms ------------------------------------------------------------------------------- */
 
@@ -169,15 +171,29 @@ bool trace_open_file(struct trace *t, const char *path, enum trace_format format
 	return true;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool takes_more(const struct trace_out *out, int64_t until)
+{
+	struct pollfd wait = { .fd = out->fd, .events = POLLOUT };
+	int64_t left = until - now_ms();
+	return left > 0 && poll(&wait, 1, left < CLOSE_MS ? (int)left : CLOSE_MS) > 0;
+}
+
 int trace_close_file(struct trace *t)
 {
 	struct trace_out *out = &t->out;
-	struct pollfd wait = { .fd = out->fd, .events = POLLOUT };
+	int64_t until = now_ms() + CLOSE_MOST_MS;
 	if (out->fd < 0)
 		return out->error;
 	t->open = 0;
 	out_drain(t, true);
-	while (out->fd >= 0 && out->waiting.size && poll(&wait, 1, CLOSE_MS) > 0)
+	while (out->fd >= 0 && out->waiting.size && takes_more(out, until))
 		out_drain(t, true);
 	if (out->fd < 0)
 		return out->error;
@@ -186,7 +202,7 @@ int trace_close_file(struct trace *t)
 		form_end(&out->waiting, out->format, out->chrome, out->records, out->lost);
 		if (!send_waiting(out))
 			return out->error;
-		while (out->waiting.size && poll(&wait, 1, CLOSE_MS) > 0)
+		while (out->waiting.size && takes_more(out, until))
 			if (!send_waiting(out))
 				return out->error;
 	}

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -504,6 +506,42 @@ static void a_reader_that_does_not_read_loses_events_that_are_counted(void **sta
 	end(&r);
 }
 
+/* A page each tenth of a second: to wait for all of that would keep the guest from running. */
+static void read_slowly(const char *path)
+{
+	const struct timespec tenth = { .tv_nsec = 100000000 };
+	char page[4096];
+	int fd = open(path, O_RDONLY);
+	while (fd >= 0 && read(fd, page, sizeof page) > 0)
+		nanosleep(&tenth, NULL);
+	_exit(0);
+}
+
+static void a_slow_reader_is_not_waited_for_long(void **state)
+{
+	struct rig r;
+	struct symbols_error why;
+	struct timespec before, after;
+	(void)state;
+	start(&r, "", UM_OPT_ALL, VM_ENGINE_PORTABLE);
+	const char *path = make_pipe(&r);
+	pid_t reader = fork();
+	if (reader == 0)
+		read_slowly(path);
+	assert_true(reader > 0);
+	while (!trace_open_file(r.trace, path, TRACE_JSONL, &why))
+		assert_true(usleep(1000) == 0 && strstr(why.text, "nobody reads"));
+	run(&r);
+	trace_stop(r.trace);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	assert_int_equal(trace_close_file(r.trace), EAGAIN);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	assert_true(after.tv_sec - before.tv_sec < 9);
+	kill(reader, SIGKILL);
+	waitpid(reader, NULL, 0);
+	end(&r);
+}
+
 static void a_closed_pipe_ends_the_file_and_not_the_guest(void **state)
 {
 	struct rig r;
@@ -720,6 +758,7 @@ int main(void)
 		cmocka_unit_test(chrome_events_are_one_valid_object),
 		cmocka_unit_test(a_full_disk_ends_the_file_and_not_the_guest),
 		cmocka_unit_test(a_reader_that_does_not_read_loses_events_that_are_counted),
+		cmocka_unit_test(a_slow_reader_is_not_waited_for_long),
 		cmocka_unit_test(a_closed_pipe_ends_the_file_and_not_the_guest),
 		cmocka_unit_test(what_is_damaged_is_refused_with_its_line),
 		cmocka_unit_test(no_damage_does_harm),
