@@ -14,7 +14,10 @@
 
 #include "cpu/cpu.h"
 
-enum image_kind { IMAGE_UNKNOWN, IMAGE_BZIMAGE, IMAGE_ELF_LINUX, IMAGE_MULTIBOOT, IMAGE_ELF64, IMAGE_RAW_BOOT };
+enum image_kind {
+	IMAGE_UNKNOWN, IMAGE_BZIMAGE, IMAGE_ELF_LINUX, IMAGE_MULTIBOOT, IMAGE_RAW_BOOT,
+	IMAGE_ELF64, IMAGE_MULTIBOOT2, /* known, and refused */
+};
 
 struct guest_module { const char *path; const char *command_line; };
 

@@ -128,8 +128,7 @@ void free_image(struct image *image)
 
 /* ---- 3. Identification ---------------------------------------------------------------------- */
 
-/* As far as any loader looks for a magic number (multiboot: 8 KiB). */
-#define HEAD_BYTES 8192u
+#define HEAD_BYTES MULTIBOOT2_SEARCH /* no magic number is looked for beyond that */
 
 enum image_kind identify_bytes(const uint8_t *head, size_t size)
 {
@@ -138,6 +137,8 @@ enum image_kind identify_bytes(const uint8_t *head, size_t size)
 		return IMAGE_MULTIBOOT;
 	if (is_elf64(head, size))
 		return IMAGE_ELF64;
+	if (has_multiboot2(head, size))
+		return IMAGE_MULTIBOOT2;
 	if (is_elf(head, size))
 		return IMAGE_ELF_LINUX;
 	if (size >= 0x206 && memcmp(head + 0x202, "HdrS", 4) == 0)
@@ -183,6 +184,8 @@ static bool run_loader(const struct guest_request *request, const struct image *
 {
 	if (kind == IMAGE_ELF64)
 		return refuse(error, image->path, "is a 64-bit kernel; umbra runs 32-bit x86 guests only");
+	if (kind == IMAGE_MULTIBOOT2)
+		return refuse(error, image->path, "has a multiboot 2 header; only multiboot 1 is supported");
 	for (size_t k = 0; k < sizeof loaders / sizeof loaders[0]; k++) {
 		if (loaders[k].kind != kind)
 			continue;

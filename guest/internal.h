@@ -147,5 +147,8 @@ bool load_boot_sector(struct plan *plan, const struct image *image, struct cpu_s
 
 /* Offset of a valid multiboot 1 header in the first 8 KiB, or -1. */
 int find_multiboot(const uint8_t *bytes, size_t size);
+/* Is there a valid multiboot 2 header in the first 32 KiB?  Such a kernel waits for another magic in EAX. */
+#define MULTIBOOT2_SEARCH 32768u
+bool has_multiboot2(const uint8_t *bytes, size_t size);
 
 #endif

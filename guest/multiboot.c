@@ -2,7 +2,7 @@
 /*
  * guest/multiboot.c - Multiboot specification version 0.6.96 ("multiboot 1").
  *
- *   1. The header     find_multiboot
+ *   1. The header     find_multiboot, has_multiboot2
  *   2. The kernel     place_by_fields (the header's own addresses), or as ELF
  *   3. The modules    place_modules: after the kernel, each on a page of its own
  *   4. Information    build_info: what EBX points at
@@ -15,6 +15,7 @@
 /* ---- 1. The header -------------------------------------------------------------------------- */
 
 #define HEADER_MAGIC 0x1BADB002u
+#define HEADER2_MAGIC 0xE85250D6u
 #define LOADER_MAGIC 0x2BADB002u
 #define SEARCH_BYTES 8192u
 enum {
@@ -35,6 +36,19 @@ int find_multiboot(const uint8_t *bytes, size_t size)
 		return (int)at;
 	}
 	return -1;
+}
+
+bool has_multiboot2(const uint8_t *bytes, size_t size)
+{
+	if (size > MULTIBOOT2_SEARCH)
+		size = MULTIBOOT2_SEARCH;
+	for (size_t at = 0; at + 16 <= size; at += 8) {
+		/* The magic, the architecture, the length and the checksum add up to nothing. */
+		uint32_t sum = get32(bytes + at) + get32(bytes + at + 4) + get32(bytes + at + 8) + get32(bytes + at + 12);
+		if (get32(bytes + at) == HEADER2_MAGIC && sum == 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- 2. The kernel -------------------------------------------------------------------------- */

@@ -108,6 +108,12 @@ elf "$work/elfhigh" '\001' '\003'
 word 3221225472 | put "$work/elfhigh" 64    # p_paddr 3 GiB
 elf "$work/elfnone" '\001' '\003'
 word 4 | put "$work/elfnone" 52             # PT_NOTE
+elf "$work/elfmb2" '\001' '\003'
+zeros 10 | put "$work/elfmb2" 86
+word 3897708758 | put "$work/elfmb2" 96     # a multiboot 2 header of 24 bytes
+word 0 | put "$work/elfmb2" 100
+word 24 | put "$work/elfmb2" 104
+word 397258514 | put "$work/elfmb2" 108
 
 : >"$work/empty"
 zeros 100000 >"$work/zeros"
@@ -182,6 +188,7 @@ refused 4 'not a bootable image' 'a text as kernel' -- run "$work/text"
 refused 4 'not a bootable image' 'zeros as kernel' -- run "$work/zeros"
 refused 4 '64-bit' 'a 64-bit bzImage' -- run "$work/bz64"
 refused 4 '64-bit' 'a 64-bit ELF kernel' -- run "$work/elf64"
+refused 4 'only multiboot 1' 'a multiboot 2 kernel' -- run "$work/elfmb2"
 refused 4 'another processor' 'a kernel for another processor' -- run "$work/elfarm"
 refused 4 'truncated' 'a truncated bzImage' -- run "$work/bzcut"
 refused 4 'cut off' 'a bzImage with its payload cut off' -- run "$work/bzpayload"

@@ -235,6 +235,40 @@ static void a_header_too_far_or_out_of_step_is_none(void **state)
 	loading_end(&l);
 }
 
+static void a_multiboot_2_kernel_is_told_so(void **state)
+{
+	static const uint32_t header[4] = { 0xE85250D6, 0, 24, 0u - 0xE85250D6u - 24u };
+	static const struct { size_t at; enum image_kind kind; } where[] = {
+		{ 0x200, IMAGE_MULTIBOOT2 }, { 32752, IMAGE_MULTIBOOT2 }, { 32760, IMAGE_ELF_LINUX },
+		{ 0x204, IMAGE_ELF_LINUX },
+	};
+	static struct made m;
+	struct guest_error error;
+	struct loading l;
+	(void)state;
+	loading_start(&l, 2u << 20);
+	for (size_t k = 0; k < sizeof where / sizeof where[0]; k++) {
+		make_elf(&m, 0x100000, 0x100000, 0x100000);
+		for (size_t n = 0; n < 4; n++)
+			made_word(&m, where[k].at + 4 * n, header[n]);
+		loading_file(&l, 0, m.bytes, m.size);
+		assert_int_equal(guest_identify(l.path[0], &error), where[k].kind);
+	}
+	make_elf(&m, 0x100000, 0x100000, 0x100000);
+	for (size_t n = 0; n < 4; n++)
+		made_word(&m, 0x200 + 4 * n, header[n]);
+	refuse_made(&m, "a multiboot 2 header; only multiboot 1 is supported");
+	put_header(&m, 0x300, 3); /* both: what is supported is used */
+	loading_file(&l, 0, m.bytes, m.size);
+	assert_int_equal(guest_identify(l.path[0], &error), IMAGE_MULTIBOOT);
+	make_elf(&m, 0x100000, 0x100000, 0x100000);
+	for (size_t n = 0; n < 4; n++)
+		made_word(&m, 0x200 + 4 * n, header[n] + (n == 3)); /* its sum is wrong: chance */
+	loading_file(&l, 0, m.bytes, m.size);
+	assert_int_equal(guest_identify(l.path[0], &error), IMAGE_ELF_LINUX);
+	loading_end(&l);
+}
+
 static void no_damage_to_the_file_does_harm(void **state)
 {
 	static struct made good, m;
@@ -270,6 +304,7 @@ int main(void)
 		cmocka_unit_test(impossible_fields_are_refused_before_a_byte_is_written),
 		cmocka_unit_test(unknown_requirements_are_refused),
 		cmocka_unit_test(a_header_too_far_or_out_of_step_is_none),
+		cmocka_unit_test(a_multiboot_2_kernel_is_told_so),
 		cmocka_unit_test(no_damage_to_the_file_does_harm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
