@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "scope/screen.h"
 
 struct run {
 	struct run_options o;
@@ -307,6 +308,15 @@ static void end_trace(struct scope *scope)
 		fprintf(stderr, "umbra: %s: %" PRIu64 " events were lost: its reader is too slow\n", s.path, s.lost);
 }
 
+/* A kernel of a tutorial's, that knows no serial port: it seems to do nothing. */
+static void hint_at_screen(const struct run *r, struct vm *vm)
+{
+	struct screen screen;
+	if (!vm_has_spoken(vm) && !r->o.scope.snapshot && screen_read(vm, &screen) && screen.rows)
+		fprintf(stderr, "umbra: the guest wrote text to VGA memory at 0xB8000: there is no screen; Ctrl-A c, info "
+		                "screen shows it: \"%s\"\n", screen.row[screen.first]);
+}
+
 /* Whose fault it is, before the reason. */
 static const char *blame(struct vm *vm, enum vm_end end)
 {
@@ -349,6 +359,7 @@ static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 	int status = status_of(vm, end);
 	if (status != STATUS_OK && end != VM_DEBUG_EXIT && end != VM_DIFFERS)
 		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
+	hint_at_screen(r, vm);
 	end_recording(r, vm);
 	end_checks(r->escape.scope->check, &status);
 	end_trace(r->escape.scope);

@@ -46,6 +46,10 @@ monitor_function command_stop, command_cont, command_step, command_engine, comma
 
 monitor_function command_symbols, info_symbols, info_symbols_json, info_symbol;
 
+/* ---- screen.c -------------------------------------------------------------------------------- */
+
+monitor_function info_screen, info_screen_json;
+
 /* ---- savevm.c -------------------------------------------------------------------------------- */
 
 monitor_function command_savevm, command_loadvm;

@@ -138,6 +138,7 @@ const struct monitor_command monitor_infos[] = {
 	{ "pg", "", "the entries of the page tables, by index", info_pg, NULL },
 	{ "shadow", "", "the shadow's entries of the current address space, joined", info_shadow, info_shadow_json },
 	{ "stats", "", "what the shadow and the processor did so far", info_stats, info_stats_json },
+	{ "screen", "", "the text in VGA memory at 0xB8000 (there is no display)", info_screen, info_screen_json },
 	{ "irq", "", "interrupts: what is raised, masked and served", info_irq, NULL },
 	{ "symbols", "", "how many names are known, and where from", info_symbols, info_symbols_json },
 	{ "symbol", " ADDRESS", "the name of an address", info_symbol, NULL },

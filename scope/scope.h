@@ -13,6 +13,7 @@
  *   html.h       a page to look at                                    (--html)
  *   gdb.h        the remote serial protocol                           (-gdb)
  *   stats.h      what was counted                                     (-stats)
+ *   screen.h     what was written to VGA memory
  *   monitor.h    the monitor: a table of commands
  *   commands.h   ... and their index
  *   qmp.h        ... for programs

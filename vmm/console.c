@@ -103,6 +103,7 @@ void console_flush(struct console *console)
 
 size_t console_put(struct console *console, const uint8_t *bytes, size_t count)
 {
+	console->spoken |= count > 0;
 	if (console->fd.out < 0 || console->gone)
 		return count;
 	if (CONSOLE_OUT - console->out_count < count)
@@ -127,6 +128,11 @@ void console_drain(struct console *console, int patience_ms)
 		if (console->out_count == before)
 			return;
 	}
+}
+
+bool vm_has_spoken(const struct vm *vm)
+{
+	return vm->console.spoken;
 }
 
 void vm_console_flush(struct vm *vm)

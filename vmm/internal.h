@@ -55,6 +55,7 @@ struct table_slab {
 struct console {
 	struct vm_console fd; /* as given; `out` may have been opened anew, without blocking */
 	bool own_out, in_tty, in_ended, socket_out, careful_out;
+	bool spoken;          /* the guest has put something there, whether or not anybody reads it */
 	bool gone;            /* the other end closed: nothing more can be said or heard */
 	int error;            /* errno of what made it so, 0: closed */
 	size_t out_head, out_count, in_head, in_count;

@@ -159,6 +159,7 @@ uint32_t vm_exit_code(const struct vm *vm);
 /* How the last vm_run() ended, with registers: lines of text. */
 const char *vm_last_words(struct vm *vm);
 uint64_t vm_now(struct vm *vm); /* the guest's clock: ns since its start, without pauses */
+bool vm_has_spoken(const struct vm *vm); /* something on its console, ever */
 void vm_console_flush(struct vm *vm); /* the guest's waiting output, before somebody else writes there */
 
 /* Observe the guest from the next instruction on (`observer` stays the caller's, until it is taken off).  An observed

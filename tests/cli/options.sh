@@ -31,6 +31,13 @@ guest "$tmp/modules" "\\213\\163\\030\\213\\076\\212\\007$say\\213\\176\\010\\21
 # movb $1, 0xF0000000; then off
 guest "$tmp/absent" "\\306\\005\\000\\000\\000\\360\\001$off"
 
+# VGA text: mov $0xB8000, %edi; then words of a character and its colour
+show='\277\000\200\013\000'
+cell() { printf '\146\307\107\\%o\\%o\007' "$1" "$2"; } # cell OFFSET CODE: movw $0x0700 | CODE, OFFSET(%edi)
+vga="$show$(cell 4 186)$(cell 6 72)$(cell 8 105)"
+guest "$tmp/vga" "$vga$off"
+guest "$tmp/both" "$vga\\260H$say$off"
+
 run() { # run STATUS ARGUMENTS...
 	wanted=$1 status=0
 	shift
@@ -52,7 +59,7 @@ limited() { # limited ENGINE STATUS: under a limit of address space
 	(ulimit -v 2000000 && run "$2" "$tmp/hello" -engine "$1") && [ "$(wc -l <"$tmp/err")" = 1 ] && has '^umbra: ' "$tmp/err"
 }
 
-plan 47
+plan 51
 check "-version" "$umbra" -version
 check "help" "$umbra" help
 check "help run" "$umbra" help run
@@ -106,3 +113,7 @@ else
 	for i in 2 3 4 5 6 7 8 9 10; do skip "direct $i" "no direct engine here"; done
 fi
 check "--stats" run 0 "$tmp/hello" --stats --no-opt chain,tlb --budget 64 --prefetch 0
+check "text in VGA memory only" run 0 "$tmp/vga"
+check "... is hinted at" says "$tmp/err" 'umbra: the guest wrote text to VGA memory at 0xB8000: there is no screen; Ctrl-A c, info screen shows it: "  |Hi"'
+check "text there and on the console" run 0 "$tmp/both"
+check "... needs no hint" silent "$tmp/err"

@@ -6,6 +6,7 @@
  *   2. Page by page    info tlb against a walk of each address
  *   3. The worst       all of 4 GiB mapped, no page like its neighbour
  *   4. Ranges          info mem
+ *   5. Text            info screen
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -225,12 +226,60 @@ static void ranges_join_what_has_the_same_rights(void **state)
 	guest_free(&g);
 }
 
+/* ---- 5. VGA text memory ------------------------------------------------------------------------- */
+
+static void json_says(struct guest *g, const char *line, unsigned row, const char *wanted)
+{
+	struct text out = { .limit = MONITOR_ANSWER };
+	assert_true(monitor_run_json(g->scope, line, &out));
+	json_t *value = json_loads(text_string(&out), 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(value, "lines")), 25);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(value, "lines"), row)), wanted);
+	json_decref(value);
+	text_free(&out);
+}
+
+static void text_memory_is_shown_as_text(void **state)
+{
+	static const char head[] = "(there is no display; this is the memory at 0xB8000 as text, ";
+	struct guest g;
+	struct text out = { 0 };
+	uint8_t cells[80 * 25][2] = { 0 };
+	char wanted[4096];
+	(void)state;
+	guest_make(&g);
+	run(&g, &out, "info screen", true);
+	snprintf(wanted, sizeof wanted, "%sand there is none)\n", head);
+	assert_string_equal(text_string(&out), wanted);
+	for (unsigned k = 0; k < sizeof cells / sizeof cells[0]; k++)
+		cells[k][0] = ' ', cells[k][1] = 7;
+	static const uint8_t line[] = { 0xC9, 0xCD, 0xBB, ' ', '"', 'a', '\\', 0x1B, 0x81, 0xDB, 0 };
+	for (unsigned k = 0; k < sizeof line; k++)
+		cells[80 + k][0] = line[k];
+	for (unsigned k = 0; k < 80; k++)
+		cells[24 * 80 + k][0] = 'x';
+	vm_write_physical(g.small.vm, 0xB8000, cells, sizeof cells);
+	run(&g, &out, "info screen", true);
+	snprintf(wanted, sizeof wanted, "%s80 columns, 25 rows)\n\n+=+ \"a\\..#\n", head);
+	for (unsigned k = 2; k < 24; k++)
+		strcat(wanted, "\n");
+	for (unsigned k = 0; k < 80; k++)
+		strcat(wanted, "x");
+	strcat(wanted, "\n");
+	assert_string_equal(text_string(&out), wanted);
+	json_says(&g, "info screen", 1, "+=+ \"a\\..#");
+	json_says(&g, "info screen", 2, "");
+	text_free(&out);
+	guest_free(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_page_is_as_a_walk_finds_it),
 		cmocka_unit_test(full_tables_are_cut_and_can_be_gone_on_with),
 		cmocka_unit_test(ranges_join_what_has_the_same_rights),
+		cmocka_unit_test(text_memory_is_shown_as_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
