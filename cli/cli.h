@@ -136,6 +136,9 @@ enum vm_end run_check(struct vm *vm, struct vm *judge, const struct run_options 
 /* Raw mode if `in` is a terminal (raw_signals: Ctrl-C and its like go to the guest too); signals that end
  * the program kick `vm`. */
 void open_terminal(struct vm *vm, int in, bool raw_signals);
+/* May it be read now?  In the background it is another's, neither read nor changed; back in the foreground it becomes raw
+ * again.  `user`: nobody's (it is a vm_console's). */
+bool take_terminal(void *user);
 void restore_terminal(void);
 void close_terminal(void); /* ... and the vm is about to go */
 /* Put the terminal back on a crash.  Before there is a vm: its engine passes on the signals that are not its own. */

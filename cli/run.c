@@ -123,6 +123,7 @@ static bool prepare_console(struct run *r, struct guest_error *error)
 	c->out = stdio ? STDOUT_FILENO : -1;
 	c->user = &r->escape;
 	c->filter = escape_filter;
+	c->ready = take_terminal;
 	r->escape.out = STDOUT_FILENO;
 	r->escape.enabled = o->serial == SERIAL_MON_STDIO || o->monitor_stdio;
 	r->escape.monitor_only = o->monitor_stdio;

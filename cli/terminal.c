@@ -2,8 +2,8 @@
 /*
  * cli/terminal.c - the terminal in raw mode, and as it was on every way out.
  *
- *   1. Modes      open_terminal, restore_terminal, close_terminal
- *   2. Signals    those that ask us to leave, that stop us, that kill us
+ *   1. Modes      take_terminal, restore_terminal: whose it is, raw or as it was
+ *   2. Signals    those that ask us to leave, that stop us, that kill us; open_terminal, close_terminal
  *
  * Signal handlers have no argument of ours, so what they need is this file's one static object: the program
  * (not the library) has one terminal.
@@ -20,34 +20,66 @@
 static struct {
 	struct vm *volatile vm;
 	int fd;
-	volatile sig_atomic_t raw;     /* the modes below are to be restored */
+	bool is_terminal;              /* what follows is known */
+	volatile sig_atomic_t raw;     /* the modes before are to be restored */
 	volatile sig_atomic_t pending; /* the signal that asked us to leave */
+	bool raw_signals;
+	volatile sig_atomic_t known;   /* the two modes */
 	struct termios before, during;
 } terminal;
 
 /* ---- 1. Modes ------------------------------------------------------------------------------- */
 
-/* tcsetattr() is async-signal-safe. */
+/* A terminal is for the process group in its foreground; whoever else reads or changes it is stopped (SIGTTIN, SIGTTOU).
+ * One that does not control us has no such groups. */
+static bool in_foreground(void)
+{
+	pid_t group = tcgetpgrp(terminal.fd);
+	return group < 0 || group == getpgrp();
+}
+
+/* tcsetattr(), tcgetpgrp() and getpgrp() are async-signal-safe. */
 void restore_terminal(void)
 {
-	if (terminal.raw)
+	if (terminal.raw && in_foreground())
 		tcsetattr(terminal.fd, TCSANOW, &terminal.before);
 	terminal.raw = 0;
 }
 
-static void make_raw(int in, bool raw_signals)
+static void make_raw(void)
 {
-	if (in < 0 || !isatty(in) || tcgetattr(in, &terminal.before) != 0)
+	if (terminal.known && tcsetattr(terminal.fd, TCSANOW, &terminal.during) == 0)
+		terminal.raw = 1;
+}
+
+/* When we are in the foreground for the first time: those that a shell edits its lines in are not those to go back to. */
+static void learn_modes(void)
+{
+	if (tcgetattr(terminal.fd, &terminal.before) != 0)
 		return;
-	terminal.fd = in;
 	terminal.during = terminal.before;
 	cfmakeraw(&terminal.during);
 	/* Our own messages want their line ends; a guest's CR LF survives that. */
 	terminal.during.c_oflag |= terminal.before.c_oflag & (tcflag_t)(OPOST | ONLCR);
-	if (!raw_signals)
+	if (!terminal.raw_signals)
 		terminal.during.c_lflag |= ISIG;
-	if (tcsetattr(in, TCSANOW, &terminal.during) == 0)
-		terminal.raw = 1;
+	terminal.known = 1;
+}
+
+bool take_terminal(void *user)
+{
+	(void)user;
+	if (!terminal.is_terminal)
+		return true;
+	if (!in_foreground()) {
+		terminal.raw = 0;
+		return false;
+	}
+	if (!terminal.known)
+		learn_modes();
+	if (!terminal.raw)
+		make_raw();
+	return true;
 }
 
 /* ---- 2. Signals ----------------------------------------------------------------------------- */
@@ -77,18 +109,19 @@ static void stop(int signal_number)
 {
 	int saved = errno;
 	(void)signal_number;
-	if (terminal.raw)
-		tcsetattr(terminal.fd, TCSANOW, &terminal.before);
+	restore_terminal();
 	raise(SIGSTOP);
 	errno = saved;
 }
 
+/* We may have been stopped by SIGSTOP, and the modes be those of whoever had the terminal since. */
 static void go_on(int signal_number)
 {
 	int saved = errno;
 	(void)signal_number;
-	if (terminal.raw)
-		tcsetattr(terminal.fd, TCSANOW, &terminal.during);
+	terminal.raw = 0;
+	if (terminal.is_terminal && terminal.vm && in_foreground())
+		make_raw();
 	errno = saved;
 }
 
@@ -125,13 +158,16 @@ void open_terminal(struct vm *vm, int in, bool raw_signals)
 	handle(SIGTSTP, stop, true);
 	handle(SIGCONT, go_on, true);
 	atexit(restore_terminal);
-	make_raw(in, raw_signals);
+	terminal.fd = in;
+	terminal.raw_signals = raw_signals;
+	terminal.is_terminal = in >= 0 && isatty(in);
+	take_terminal(NULL);
 }
 
 void close_terminal(void)
 {
-	restore_terminal();
 	terminal.vm = NULL;
+	restore_terminal();
 }
 
 int pending_signal(void)

@@ -2,7 +2,7 @@
 /*
  * scope/client.c - the other end of a -qmp socket.
  *
- *   1. Connecting
+ *   1. Connecting    to one that is just being started, too
  *   2. Messages      lines of JSON, with a limit in time and in size
  *   3. A command     negotiation, the monitor's line, its answer
  */
@@ -36,6 +36,8 @@ struct peer {
 
 /* ---- 1. Connecting -------------------------------------------------------------------------- */
 
+/* (errno says why not, where another try could help.) */
+
 /* (A process that is stopped accepts nobody.) */
 static void be_impatient(int fd)
 {
@@ -63,6 +65,7 @@ static bool connect_tcp(struct peer *p, const struct socket_address *a)
 	const char *host = a->host ? a->host : "127.0.0.1";
 	struct addrinfo *list;
 	int failed = getaddrinfo(host, a->port, &hints, &list), error = 0;
+	errno = 0;
 	if (failed)
 		return socket_fail(p->why, p->bytes, "tcp:%.80s:%s: %s", host, a->port, gai_strerror(failed));
 	for (const struct addrinfo *at = list; at && p->fd < 0; at = at->ai_next) {
@@ -77,10 +80,11 @@ static bool connect_tcp(struct peer *p, const struct socket_address *a)
 		p->fd = -1;
 	}
 	freeaddrinfo(list);
+	errno = error;
 	return p->fd >= 0 || socket_fail(p->why, p->bytes, "tcp:%.80s:%s: %s", host, a->port, strerror(error));
 }
 
-static bool connect_to(struct peer *p, const char *where)
+static bool connect_once(struct peer *p, const char *where)
 {
 	struct socket_address address;
 	if (strncmp(where, "tcp:", 4) != 0 && strncmp(where, "unix:", 5) != 0)
@@ -88,6 +92,27 @@ static bool connect_to(struct peer *p, const char *where)
 	if (!parse_socket_address(where, &address, p->why, p->bytes))
 		return false;
 	return address.is_unix ? connect_unix(p, address.text) : connect_tcp(p, &address);
+}
+
+#define CONNECT_PATIENCE_MS 1000
+#define CONNECT_AGAIN_MS 20
+
+/* `umbra run -qmp unix:s & umbra pt unix:s`: it has not made its socket yet. */
+static bool connect_to(struct peer *p, const char *where)
+{
+	const struct timespec pause = { .tv_nsec = CONNECT_AGAIN_MS * 1000000L };
+	for (unsigned tries = 0;; tries++) {
+		errno = 0;
+		if (connect_once(p, where))
+			return true;
+		bool early = errno == ENOENT || errno == ECONNREFUSED;
+		if (!early || tries == CONNECT_PATIENCE_MS / CONNECT_AGAIN_MS)
+			return false;
+		if (p->fd >= 0)
+			close(p->fd);
+		p->fd = -1;
+		nanosleep(&pause, NULL);
+	}
 }
 
 /* ---- 2. Messages ---------------------------------------------------------------------------- */

@@ -364,10 +364,11 @@ static bool rest(struct check *k)
 			k->idle += deadline - vm->now;
 		return true;
 	}
-	struct pollfd wait[2] = { { .fd = vm->console.fd.in, .events = POLLIN }, { .fd = vm->wake, .events = POLLIN } };
+	bool ready = console_ready(&vm->console);
+	struct pollfd wait[2] = { { .fd = ready ? vm->console.fd.in : -1, .events = POLLIN }, { .fd = vm->wake, .events = POLLIN } };
 	if (!console_listens(&vm->console) && !vm->console.in_count)
 		return false;
-	poll(wait, 2, 1000);
+	poll(wait, 2, ready ? 1000 : 200);
 	k->looks = 0;
 	return true;
 }

@@ -158,6 +158,11 @@ bool console_listens(const struct console *console)
 	return !console->in_ended && !console->gone;
 }
 
+bool console_ready(const struct console *console)
+{
+	return console_listens(console) && (!console->fd.ready || console->fd.ready(console->fd.user));
+}
+
 void console_feed(struct vm *vm)
 {
 	struct console *console = &vm->console;
@@ -187,7 +192,7 @@ void console_read(struct vm *vm)
 	uint8_t bytes[256];
 	struct pollfd ready = { .fd = console->fd.in, .events = POLLIN };
 	size_t room = input_room(console);
-	if (!console_listens(console) || room == 0 || poll(&ready, 1, 0) <= 0)
+	if (room == 0 || !console_ready(console) || poll(&ready, 1, 0) <= 0)
 		return;
 	ssize_t got = read(console->fd.in, bytes, room < sizeof bytes ? room : sizeof bytes);
 	if (got < 0 && (errno == EINTR || errno == EAGAIN))

@@ -190,6 +190,7 @@ void console_pump(struct vm *vm);
 /* The window's size where the console is a terminal. */
 bool console_size(const struct console *console, uint16_t *columns, uint16_t *rows);
 bool console_listens(const struct console *console); /* more input may come */
+bool console_ready(const struct console *console);   /* ... and may be read now */
 
 /* ---- log.c ---------------------------------------------------------------------------------- */
 

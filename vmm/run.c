@@ -39,6 +39,7 @@ static enum vm_end hang_up_with(struct vm *vm)
 /* ---- 2. Sleeping ---------------------------------------------------------------------------- */
 
 #define SLEEP_MAX_NS 1000000000u /* look around at least once a second */
+#define READY_NS 200000000u      /* ... and for a terminal that is another's now, that often */
 
 /* Returns whether the console has something to say or to hear. */
 static bool sleep_until(struct vm *vm, uint64_t deadline)
@@ -49,7 +50,10 @@ static bool sleep_until(struct vm *vm, uint64_t deadline)
 	uint64_t now = vm_now(vm), ns = deadline > now ? deadline - now : 0;
 	if (vm->paused || ns > SLEEP_MAX_NS)
 		ns = SLEEP_MAX_NS;
-	if (console_listens(console) && (console->in_tty || console->in_count < CONSOLE_IN))
+	bool listens = console_listens(console), ready_to_hear = console_ready(console);
+	if (listens && !ready_to_hear && ns > READY_NS)
+		ns = READY_NS;
+	if (ready_to_hear && (console->in_tty || console->in_count < CONSOLE_IN))
 		wait[count++] = (struct pollfd){ .fd = console->fd.in, .events = POLLIN };
 	if (console->out_count)
 		wait[count++] = (struct pollfd){ .fd = console->fd.out, .events = POLLOUT };

@@ -28,6 +28,9 @@ struct vm_console {
 	void *user;
 	/* Called with what was read; returns how many of them are the guest's (moved to the front). */
 	size_t (*filter)(void *user, uint8_t *bytes, size_t count);
+	/* May `in` be read now?  Asked before each look; NULL: always.  (A terminal is another's while we are in the
+	 * background.) */
+	bool (*ready)(void *user);
 };
 
 /* Somebody who watches the guest (the microscope).  Each may be NULL.  Observing never steers: but for vm_abort(),

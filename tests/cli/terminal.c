@@ -39,12 +39,39 @@ struct session {
 	struct loading files;
 	int master, slave; /* we keep the slave open: its modes outlive umbra */
 	pid_t child;
+	int shell;         /* started in the background: a byte brings it to the foreground; or -1 */
 	struct termios before;
 	size_t length;
 	char said[65536];
 };
 
-static void start(struct session *s, const char *option, const char *value)
+/* A shell with job control, as much as is needed: umbra in a process group of its own, in the background until a byte
+ * comes.  (As bash does it: one that runs gets no SIGCONT.)  A job that is stopped is status 99. */
+static void be_shell(int orders, const char *program, char **argv)
+{
+	int status = 0;
+	char byte;
+	signal(SIGTTOU, SIG_IGN);
+	pid_t job = fork();
+	if (job == 0) {
+		setpgid(0, 0);
+		signal(SIGTTOU, SIG_DFL);
+		execv(program, argv);
+		_exit(127);
+	}
+	setpgid(job, job);
+	if (read(orders, &byte, 1) == 1) {
+		if (waitpid(job, &status, WNOHANG | WUNTRACED) == 0)
+			tcsetpgrp(0, job);
+		else
+			_exit(99);
+	}
+	waitpid(job, &status, WUNTRACED);
+	tcsetpgrp(0, getpgrp());
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 99);
+}
+
+static void start_job(struct session *s, bool background, const char *option, const char *value)
 {
 	static struct made m;
 	const uint32_t flags = 1u << 16 | 3;
@@ -65,6 +92,9 @@ static void start(struct session *s, const char *option, const char *value)
 	s->slave = open(name, O_RDWR | O_NOCTTY);
 	assert_true(s->slave >= 0);
 	assert_int_equal(tcgetattr(s->slave, &s->before), 0);
+	int orders[2];
+	assert_int_equal(pipe(orders), 0);
+	s->shell = orders[1];
 	s->child = fork();
 	assert_true(s->child >= 0);
 	if (s->child == 0) {
@@ -75,9 +105,20 @@ static void start(struct session *s, const char *option, const char *value)
 			dup2(s->slave, fd);
 		if (s->slave > 2)
 			close(s->slave);
-		execl(program, program, "run", image, "-m", "16", option, value, (char *)NULL);
+		close(orders[1]);
+		char *argv[] = { program, "run", (char *)image, "-m", "16", (char *)option, (char *)value, NULL };
+		if (background)
+			be_shell(orders[0], program, argv);
+		close(orders[0]);
+		execv(program, argv);
 		_exit(127);
 	}
+	close(orders[0]);
+}
+
+static void start(struct session *s, const char *option, const char *value)
+{
+	start_job(s, false, option, value);
 }
 
 /* Read until `text` was said. */
@@ -138,6 +179,7 @@ static void finish(struct session *s)
 	if (s->master >= 0)
 		close(s->master);
 	close(s->slave);
+	close(s->shell);
 	loading_end(&s->files);
 }
 
@@ -180,6 +222,30 @@ static void a_stop_gives_the_terminal_back_until_we_go_on(void **state)
 	finish(&s);
 }
 
+static void in_the_background_it_runs_and_leaves_the_terminal_alone(void **state)
+{
+	static struct session s;
+	static const char *const engines[] = { "auto", "portable" };
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		start_job(&s, true, "-engine", engines[k]);
+		expect(&s, "OK");
+		type(&s, "a\n"); /* the foreground's, which is the shell, and does not read it */
+		expect(&s, "a");
+		nanosleep(&(struct timespec){ .tv_nsec = 300000000 }, NULL);
+		assert_false(is_raw(&s));
+		assert_null(strchr(s.said, 'b'));
+		assert_int_equal(write(s.shell, "f", 1), 1);
+		expect(&s, "b");
+		assert_true(is_raw(&s));
+		type(&s, "c");
+		expect(&s, "d");
+		type(&s, "\x01x");
+		assert_int_equal(wait_end(&s), 0);
+		finish(&s);
+	}
+}
+
 static void a_closed_terminal_ends_the_run(void **state)
 {
 	static struct session s;
@@ -188,6 +254,7 @@ static void a_closed_terminal_ends_the_run(void **state)
 	expect(&s, "OK");
 	close(s.slave);
 	close(s.master);
+	close(s.shell);
 	s.master = -1;
 	int status = wait_end(&s);
 	assert_true((WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP) ||
@@ -324,6 +391,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(signals_end_the_run_and_restore_the_terminal),
 		cmocka_unit_test(a_stop_gives_the_terminal_back_until_we_go_on),
+		cmocka_unit_test(in_the_background_it_runs_and_leaves_the_terminal_alone),
 		cmocka_unit_test(a_closed_terminal_ends_the_run),
 		cmocka_unit_test(control_c_goes_to_the_guest_or_ends_as_asked),
 		cmocka_unit_test(the_escape_key_leaves_helps_and_sends_itself),
