@@ -6,7 +6,7 @@
  *   run.c         umbra run
  *   check.c       ... with -engine check
  *   options.c     its options: one table for parsing and for --help
- *   options_*.c   ... those of devices, those of the microscope
+ *   options_*.c   ... those of devices, those of the microscope, those of QEMU that are not here
  *   terminal.c    raw mode, and back on every way out; signals
  *   escape.c      Ctrl-A: leaving, the monitor, help
  *   replay.c      umbra replay
@@ -109,6 +109,18 @@ bool set_hda(struct parse *p, const char *value);
 bool set_snapshot(struct parse *p, const char *value);
 bool set_nic(struct parse *p, const char *value);
 bool set_hypercalls(struct parse *p, const char *value);
+
+/* ---- options_qemu.c ------------------------------------------------------------------------- */
+
+bool accept_option(struct parse *p, const char *value);
+bool accept_none(struct parse *p, const char *value);
+bool accept_vga(struct parse *p, const char *value);
+bool accept_accelerator(struct parse *p, const char *value);
+bool accept_clock(struct parse *p, const char *value);
+/* Why there is no such option, place of -serial, item of -d, though QEMU has it.  NULL: nothing is known of it. */
+const char *why_no_option(const char *name, size_t length);
+const char *why_no_place(const char *place);
+const char *why_no_item(const char *item, size_t length);
 
 /* ---- options_scope.c ------------------------------------------------------------------------ */
 

@@ -129,6 +129,9 @@ static bool parse_names(struct parse *p, const char *option, const char *list, c
 		while (k < count && (strlen(names[k].name) != length ||
 		                     strncmp(names[k].name, at, length) != 0))
 			k++;
+		const char *why = k == count && names == log_names ? why_no_item(at, length) : NULL;
+		if (why)
+			return refuse_option(p, "%s: there is no '%.*s' here: %s", option, (int)length, at, why);
 		if (k == count)
 			return refuse_option(p, "%s: unknown item '%.*s'; `umbra run --help` lists them",
 			                     option, (int)(length < 40 ? length : 40), at);
@@ -218,7 +221,9 @@ static bool set_serial(struct parse *p, const char *value)
 		p->o->serial = SERIAL_FILE;
 		p->o->serial_path = value + 5;
 	} else {
-		return refuse_option(p, "-serial %.60s: mon:stdio, stdio, null or file:PATH", value);
+		const char *why = why_no_place(value);
+		return refuse_option(p, "-serial %.60s: %s%smon:stdio, stdio, null or file:PATH", value,
+		                     why ? why : "", why ? " here: " : "");
 	}
 	return true;
 }
@@ -265,7 +270,7 @@ static bool set_smp(struct parse *p, const char *value)
 static bool set_display(struct parse *p, const char *value)
 {
 	return strcmp(value, "none") == 0 ||
-	       refuse_option(p, "-display %.60s: there is no screen, only the serial console", value);
+	       refuse_option(p, "-display %.60s: there is no screen: none; the monitor's `info screen` shows VGA text memory", value);
 }
 
 static bool set_nographic(struct parse *p, const char *value)
@@ -451,6 +456,16 @@ static const struct option {
 	{ "nic", NULL, VALUE, set_nic, "user,...", "a network: [,hostfwd=tcp::PORT-:PORT]; none" },
 	{ "cpu", NULL, VALUE, set_cpu, "i686", "accepted: there is only this one" },
 	{ "smp", NULL, VALUE, set_smp, "1", "accepted: there is only one processor" },
+	{ "accel", NULL, VALUE, accept_accelerator, "tcg", "accepted: -engine says what executes the guest" },
+	{ "boot", NULL, VALUE, accept_option, "...", "accepted: the image is what is booted" },
+	{ "name", NULL, VALUE, accept_option, "TEXT", "accepted: nobody shows it" },
+	{ "net", NULL, VALUE, accept_none, "none", "accepted: there is no network without -nic" },
+	{ "parallel", NULL, VALUE, accept_none, "none", "accepted: there is no parallel port" },
+	{ "rtc", NULL, VALUE, accept_clock, "base=utc", "accepted: the clock is the host's" },
+	{ "vga", NULL, VALUE, accept_vga, "none|std", "accepted: there is never a screen" },
+	{ "nodefaults", NULL, NOTHING, accept_option, NULL, "accepted: there is nothing to leave out" },
+	{ "no-acpi", NULL, NOTHING, accept_option, NULL, "accepted: there is no ACPI" },
+	{ "no-hpet", NULL, NOTHING, accept_option, NULL, "accepted: there is no HPET" },
 	{ "loadvm", NULL, VALUE, set_snapshot_file, "FILE", "go on from what the monitor's savevm wrote" },
 	{ "d", NULL, VALUE, set_log, "LIST", "log items, below; with commas between" },
 	{ "D", NULL, VALUE, set_log_path, "FILE", "where -d writes (standard error)" },
@@ -525,6 +540,9 @@ static bool parse_option(struct parse *p, int argc, char **argv, int *at)
 	size_t length = strcspn(name, "=");
 	const char *value = name[length] ? name + length + 1 : NULL;
 	const struct option *o = find_option(name, length);
+	const char *why = o ? NULL : why_no_option(name, length);
+	if (why)
+		return refuse_option(p, "-%.*s: %s", (int)length, name, why);
 	if (!o)
 		return refuse_option(p, "unknown option '%.60s'; `umbra run --help` lists them", word);
 	if (o->takes == NOTHING && value)

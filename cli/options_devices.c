@@ -29,6 +29,10 @@ bool set_machine(struct parse *p, const char *value)
 	for (at += length; *at == ','; at += length) {
 		char family[16];
 		length = strcspn(++at, ",");
+		if (length == 9 && strncmp(at, "accel=tcg", 9) == 0)
+			continue;
+		if (strncmp(at, "accel=", 6) == 0)
+			return accept_accelerator(p, at + 6);
 		if (strncmp(at, "family=", 7) != 0 || n == MACHINE_PC)
 			return refuse_option(p, "-machine %.60s: unknown property", value);
 		snprintf(family, sizeof family, "%.*s", (int)(length - 7 < 15 ? length - 7 : 15), at + 7);
@@ -81,7 +85,8 @@ static bool drive_property(struct parse *p, struct vm_drive *drive, const char *
 	for (size_t n = 0; n < sizeof harmless / sizeof *harmless; n++)
 		if (strlen(harmless[n]) == length && strncmp(at, harmless[n], length) == 0)
 			return true;
-	return refuse_option(p, "-drive: unknown property '%.*s'", (int)(length < 40 ? length : 40), at);
+	return refuse_option(p, "-drive: unknown property '%.*s': file=FILE, readonly=, snapshot=; format=raw, if=virtio, "
+	                        "media=disk", (int)(length < 40 ? length : 40), at);
 }
 
 bool set_drive(struct parse *p, const char *value)

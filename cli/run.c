@@ -90,7 +90,7 @@ static bool prepare_guest(struct run *r, struct guest_error *error)
 	r->config.board = lguest ? VM_LGUEST : VM_PC;
 	if (!lguest && (o->drives || o->nets || o->hypercalls))
 		return complain(error, o->kernel, "this image runs on -machine pc, which has no disks, network "
-		                                  "or hypercalls; -machine lguest has");
+		                                  "or hypercalls (-machine lguest has); files for it: -initrd, -module");
 	if (lguest && o->module_count)
 		return complain(error, o->kernel, "an lguest guest takes -initrd, not -module");
 	bool linux_like = kind == IMAGE_BZIMAGE || kind == IMAGE_ELF_LINUX;

@@ -130,6 +130,19 @@ refused 2 'unknown verb' 'an unknown verb' -- walk
 refused 2 'unknown verb' 'help for an unknown verb' -- help walk
 refused 2 'no image' 'no image' -- run
 refused 2 'unknown option' 'an unknown option' -- run -kernal "$work/elf"
+refused 2 'give the kernel with -kernel' 'a CD' -- run "$work/elf" -cdrom x.iso
+refused 2 'needs no KVM' 'KVM' -- run "$work/elf" -enable-kvm
+refused 2 'needs no KVM' 'KVM, as an accelerator' -- run "$work/elf" -accel kvm
+refused 2 'needs no KVM' 'KVM, as a property' -- run "$work/elf" -machine pc,accel=kvm
+refused 2 'no counted time' 'counted time' -- run "$work/elf" -icount shift=0
+refused 2 '0xE9' 'a debug console' -- run "$work/elf" --debugcon=stdio
+refused 2 'no socket here' 'a console on a socket' -- run "$work/elf" -serial unix:/x,server
+refused 2 'no pseudo-terminal' 'a console on a pseudo-terminal' -- run "$work/elf" -serial pty
+refused 2 'a triple fault' 'resets in the log' -- run "$work/elf" -d int,cpu_reset
+refused 2 'reports mistakes' 'mistakes in the log' -- run "$work/elf" -d guest_errors
+refused 2 'info screen' 'a window' -- run "$work/elf" -display gtk
+refused 2 'UTC' 'local time' -- run "$work/elf" -rtc base=localtime
+refused 2 'only none' 'a network of the old kind' -- run "$work/elf" -net nic
 refused 2 'needs a value' 'an option without its value' -- run "$work/elf" -m
 refused 2 'takes no value' 'a value too many' -- run "$work/elf" -no-reboot=1
 refused 2 'two images' 'two images' -- run -kernel "$work/elf" "$work/elf"

@@ -59,7 +59,7 @@ limited() { # limited ENGINE STATUS: under a limit of address space
 	(ulimit -v 2000000 && run "$2" "$tmp/hello" -engine "$1") && [ "$(wc -l <"$tmp/err")" = 1 ] && has '^umbra: ' "$tmp/err"
 }
 
-plan 51
+plan 53
 check "-version" "$umbra" -version
 check "help" "$umbra" help
 check "help run" "$umbra" help run
@@ -117,3 +117,6 @@ check "text in VGA memory only" run 0 "$tmp/vga"
 check "... is hinted at" says "$tmp/err" 'umbra: the guest wrote text to VGA memory at 0xB8000: there is no screen; Ctrl-A c, info screen shows it: "  |Hi"'
 check "text there and on the console" run 0 "$tmp/both"
 check "... needs no hint" silent "$tmp/err"
+check "options of QEMU's that change nothing" run 0 "$tmp/hello" -name x -rtc base=utc,clock=host -boot order=c -net none -vga std \
+	-accel tcg,thread=single -parallel none -nodefaults -no-acpi -no-hpet -machine pc,accel=tcg -nographic
+check "... without a word" silent "$tmp/err"
