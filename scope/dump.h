@@ -61,7 +61,7 @@ enum dump_kind dump_kind(const struct dump *d);
 /* Where raw memory begins. */
 void dump_set_base(struct dump *d, uint64_t gpa);
 size_t dump_read(struct dump *d, uint64_t gpa, void *buf, size_t bytes); /* bytes that are there, from the start */
-uint64_t dump_ram_bytes(const struct dump *d); /* the end of memory */
+uint64_t dump_ram_bytes(const struct dump *d); /* the end of RAM: of ROM near 4 GiB the file may have a copy as well */
 /* The processor: all of it (UMBRA), its integer and control registers and segments (QEMU), or none: false. */
 bool dump_state(struct dump *d, struct cpu_state *out);
 /* The first note of this name and type: its bytes, to be freed by the caller.  NULL: there is none, it is too large, or

@@ -387,10 +387,20 @@ size_t dump_read(struct dump *d, uint64_t gpa, void *buf, size_t bytes)
 	return done;
 }
 
+/* Holes in RAM are below 1 MiB (a PC's screen and ROMs); what begins behind another is not RAM: a display's memory, the
+ * BIOS below 4 GiB. */
+#define HOLES_BELOW (1u << 20)
+
 uint64_t dump_ram_bytes(const struct dump *d)
 {
-	const struct segment *last = d->segments ? &d->segment[d->segments - 1] : NULL;
-	return last ? last->gpa + last->bytes : 0;
+	uint64_t end = 0;
+	for (unsigned k = 0; k < d->segments; k++) {
+		const struct segment *s = &d->segment[k];
+		if (k && s->gpa > end && s->gpa > HOLES_BELOW)
+			break;
+		end = s->gpa + s->bytes;
+	}
+	return end;
 }
 
 void *dump_note(struct dump *d, const char *name, uint32_t type, size_t *size)
@@ -426,7 +436,7 @@ static size_t read_space(void *user, uint64_t gpa, void *buf, size_t bytes)
 
 static bool is_ram(void *user, uint64_t gpa)
 {
-	return find_segment(user, gpa) != NULL;
+	return find_segment(user, gpa) && gpa < dump_ram_bytes(user);
 }
 
 void dump_space(struct dump *d, struct space *space)

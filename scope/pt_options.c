@@ -262,6 +262,8 @@ bool pt_parse(const struct space *space, unsigned count, const char *const *word
 				return false;
 			continue;
 		}
+		if (!option && word[k][0] != '-')
+			return refuse(&p, "'%.60s' is no option (an address is --at ADDR)", word[k]);
 		if (!option)
 			return refuse(&p, "unknown option '%.60s'", word[k]);
 		if (option->value && ++k == count)

@@ -3,7 +3,7 @@
  * scope/space.c - an address space as the guest's own tables have it.
  *
  *   1. Of a running vm
- *   2. Walking          space_walk(): SDM vol. 3, 4.3, figure 4-4
+ *   2. Walking          space_walk(): SDM vol. 3, 4.3, figure 4-4; space_peek()
  *   3. Rights           space_permits(): SDM vol. 3, 4.6
  */
 #include "scope/space.h"
@@ -92,6 +92,23 @@ void space_walk(const struct space *space, uint32_t linear, struct space_walk *w
 	w->user = w->user && w->pte & PTE_US;
 	w->gpa = (w->pte & ~0xFFFu) | (linear & 0xFFFu);
 	take_leaf(space, w, w->pte);
+}
+
+size_t space_peek(const struct space *space, uint32_t linear, void *buf, size_t bytes)
+{
+	size_t done = 0;
+	while (done < bytes) {
+		struct space_walk w;
+		uint32_t at = linear + (uint32_t)done;
+		size_t piece = UM_PAGE_SIZE - at % UM_PAGE_SIZE;
+		space_walk(space, at, &w);
+		if (piece > bytes - done)
+			piece = bytes - done;
+		if (!w.present || space->read(space->user, w.gpa, (uint8_t *)buf + done, piece) != piece)
+			break;
+		done += piece;
+	}
+	return done;
 }
 
 /* ---- 3. Rights ------------------------------------------------------------------------------ */

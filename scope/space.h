@@ -56,6 +56,8 @@ struct space_walk {
 	uint64_t gpa;                   /* present: of the byte */
 };
 void space_walk(const struct space *space, uint32_t linear, struct space_walk *walk);
+/* Memory by linear address, whatever the rights are; returns the bytes that are there, from the start. */
+size_t space_peek(const struct space *space, uint32_t linear, void *buf, size_t bytes);
 /* Would this access (UM_WRITE | UM_USER | UM_FETCH) be permitted?  CR0.WP is looked at. */
 bool space_permits(const struct space *space, const struct space_walk *walk, unsigned access);
 

@@ -28,7 +28,6 @@ void symbols_free(struct symbols *s)
 	if (!s)
 		return;
 	free(s->symbol);
-	free(s->by_name);
 	free(s->names);
 	free(s);
 }
@@ -115,29 +114,10 @@ static int compare_addresses(const void *left, const void *right)
 	return a->name > b->name ? -1 : 1;
 }
 
-static int compare_names(const void *left, const void *right, void *symbols)
+void symbols_sort(struct symbols *s)
 {
-	const struct symbols *s = symbols;
-	const struct symbol *a = &s->symbol[*(const uint32_t *)left], *b = &s->symbol[*(const uint32_t *)right];
-	int order = strcmp(s->names + a->name, s->names + b->name);
-	if (order == 0 && a->rank != b->rank)
-		return a->rank > b->rank ? -1 : 1;
-	return order ? order : a->name < b->name ? -1 : a->name > b->name;
-}
-
-bool symbols_sort(struct symbols *s)
-{
-	uint32_t *by_name = realloc(s->by_name, (s->count ? s->count : 1) * sizeof *by_name);
-	if (!by_name)
-		return false;
-	s->by_name = by_name;
-	for (size_t k = 0; k < s->count; k++)
-		by_name[k] = (uint32_t)k;
-	if (s->count) {
+	if (s->count)
 		qsort(s->symbol, s->count, sizeof *s->symbol, compare_addresses);
-		qsort_r(by_name, s->count, sizeof *by_name, compare_names, s);
-	}
-	return true;
 }
 
 void symbols_cut(struct symbols *s, size_t count, size_t names_size)
@@ -198,21 +178,22 @@ const char *symbols_at(const struct symbols *s, uint32_t address, uint32_t *offs
 	return s->names + symbol->name;
 }
 
+/* (No index of names: who asks for one has typed it, and looking at all takes a millisecond, making an index 20.)  Of several
+ * the one of highest rank, or else the first that was added. */
 bool symbols_find(const struct symbols *s, const char *name, uint32_t *address)
 {
+	const struct symbol *best = NULL;
 	look_for_some(s);
-	size_t low = 0, high = symbols_count(s);
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (strcmp(s->names + s->symbol[s->by_name[middle]].name, name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
+	for (size_t k = 0; k < symbols_count(s); k++) {
+		const struct symbol *symbol = &s->symbol[k];
+		if (strcmp(s->names + symbol->name, name) != 0)
+			continue;
+		if (!best || symbol->rank > best->rank || (symbol->rank == best->rank && symbol->name < best->name))
+			best = symbol;
 	}
-	if (low == symbols_count(s) || strcmp(s->names + s->symbol[s->by_name[low]].name, name) != 0)
-		return false;
-	*address = s->symbol[s->by_name[low]].address;
-	return true;
+	if (best)
+		*address = best->address;
+	return best;
 }
 
 void symbols_visit(const struct symbols *s, void (*visit)(void *user, uint32_t address, uint32_t size, const char *name),

@@ -28,7 +28,6 @@ struct symbol {
 
 struct symbols {
 	struct symbol *symbol;  /* by address, then rank */
-	uint32_t *by_name;      /* indices */
 	char *names;
 	size_t count, room, names_size, names_room;
 	void (*want)(void *user); /* NULL: nobody knows any */
@@ -38,7 +37,7 @@ struct symbols {
 /* symbols.c: add one; what is added becomes visible by symbols_sort(), and symbols_cut() takes back all from a count on.
  * false: too many, or no memory. */
 bool symbols_add(struct symbols *s, const struct symbol *symbol, const char *name, size_t length);
-bool symbols_sort(struct symbols *s);
+void symbols_sort(struct symbols *s);
 void symbols_cut(struct symbols *s, size_t count, size_t names_size);
 /* Always false. */
 bool symbols_fail(struct symbols_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -304,14 +304,21 @@ static bool add_all(struct symbols *s, const struct tables *t, const struct addr
 	return true;
 }
 
+/* What is read around the digits: enough to see whether they are the tokens', which mostly they are not; all tables of a
+ * distribution's kernel; of any. */
+static const struct reach {
+	uint32_t before, behind;
+} reaches[] = { { TOKEN_BYTES, 2 * TOKEN_BYTES }, { 3u << 20, 1u << 20 }, { BEFORE, BEHIND } };
+enum { REACHES = sizeof reaches / sizeof reaches[0] };
+
 /* What is around `linear`, as far as it is mapped. */
-static bool read_window(struct window *w, read_fn *read, void *user, uint32_t linear)
+static bool read_window(struct window *w, read_fn *read, void *user, uint32_t linear, const struct reach *reach)
 {
 	uint32_t first = linear, last = linear;
 	uint8_t byte;
-	while (linear - first < BEFORE && first >= 4096 && read(user, (first - 4096) & ~0xFFFu, &byte, 1) == 1)
+	while (linear - first < reach->before && first >= 4096 && read(user, (first - 4096) & ~0xFFFu, &byte, 1) == 1)
 		first = (first - 4096) & ~0xFFFu;
-	while (last - linear < BEHIND && last <= UINT32_MAX - 4096 && read(user, last, &byte, 1) == 1)
+	while (last - linear < reach->behind && last <= UINT32_MAX - 4096 && read(user, last, &byte, 1) == 1)
 		last = (last + 4096) & ~0xFFFu;
 	w->bytes = malloc((size_t)(last - first) + 1);
 	w->size = w->bytes ? read(user, first, w->bytes, last - first) : 0;
@@ -319,27 +326,41 @@ static bool read_window(struct window *w, read_fn *read, void *user, uint32_t li
 	return w->size == last - first;
 }
 
+/* false: there are no tokens in this window. */
+static bool examine_window(struct symbols *s, const struct window *w, uint32_t linear, uint64_t *work, bool *fine,
+                           struct symbols_error *error)
+{
+	struct addresses a;
+	struct tables *t = calloc(1, sizeof *t);
+	bool found = t != NULL;
+	if (t) {
+		t->w = w;
+		t->work = work;
+		found = find_tokens(t, w->tokens);
+	}
+	if (found && !find_markers(t))
+		symbols_fail(error, "kallsyms: there are tokens at 0x%08x, but no names that go with them", linear);
+	else if (found && !find_addresses(t, &a))
+		symbols_fail(error, "kallsyms: there are %u names, but no addresses that go with them", t->count);
+	else if (found)
+		*fine = add_all(s, t, &a, error);
+	free(t);
+	return found;
+}
+
 /* The digits are at `linear`.  true: all of it has been added. */
 static bool examine(struct symbols *s, read_fn *read, void *user, uint32_t linear, uint64_t *work,
                     struct symbols_error *error)
 {
-	struct window w = { 0 };
-	struct addresses a;
-	struct tables *t = calloc(1, sizeof *t);
-	bool fine = false;
-	if (t && read_window(&w, read, user, linear)) {
-		t->w = &w;
-		t->work = work;
-		bool found = find_tokens(t, w.tokens);
-		if (found && !find_markers(t))
-			symbols_fail(error, "kallsyms: there are tokens at 0x%08x, but no names that go with them", linear);
-		else if (found && !find_addresses(t, &a))
-			symbols_fail(error, "kallsyms: there are %u names, but no addresses that go with them", t->count);
-		else if (found)
-			fine = add_all(s, t, &a, error);
+	size_t count = s->count, names = s->names_size;
+	bool fine = false, more = true;
+	for (unsigned k = 0; k < REACHES && more && !fine; k++) {
+		struct window w = { 0 };
+		more = read_window(&w, read, user, linear, &reaches[k]) && examine_window(s, &w, linear, work, &fine, error);
+		free(w.bytes);
+		if (!fine)
+			symbols_cut(s, count, names);
 	}
-	free(w.bytes);
-	free(t);
 	return fine;
 }
 
@@ -362,7 +383,6 @@ static bool next_digits(read_fn *read, void *user, uint8_t *buffer, uint32_t *at
 
 bool symbols_find_kallsyms(struct symbols *s, read_fn *read, void *user, struct symbols_error *error)
 {
-	size_t count = s->count, names = s->names_size;
 	unsigned candidates = 0;
 	uint64_t work = WORK;
 	bool fine = false;
@@ -376,12 +396,10 @@ bool symbols_find_kallsyms(struct symbols *s, read_fn *read, void *user, struct 
 		       next_digits(read, user, buffer, &at, places[k] + PLACE_BYTES, &hit)) {
 			candidates++;
 			fine = examine(s, read, user, hit, &work, error);
-			if (!fine)
-				symbols_cut(s, count, names);
 		}
 	}
 	free(buffer);
-	if (fine && !symbols_sort(s))
-		return symbols_fail(error, "kallsyms: no memory");
+	if (fine)
+		symbols_sort(s);
 	return fine;
 }

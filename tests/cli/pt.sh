@@ -50,7 +50,7 @@ for name in sys.argv[2:]:
 END
 }
 
-plan 36
+plan 43
 check "the guest waits" monitor stop
 check "its map, by its socket" shows '^00104000-00104fff       4K 4K rwxs- ram   00104000 AD rw$' "$tmp/qmp"
 check "... in 80 columns" narrow "$tmp/out"
@@ -108,12 +108,22 @@ if command -v readelf >/dev/null; then
 	check "... or a piece of it, from where it was" eval '
 		tail -c +1048577 "$tmp/raw" >"$tmp/piece"
 		shows "^00104000-00104fff       4K 4K rwxs- ram   00104000 AD$" "$tmp/piece" --cr3 $cr3 --base 100000'
-	check "... without one" refused 4 'then --cr3 is needed' "$tmp/raw"
+	check "... without one" refused 4 "$tmp/raw: not a dump.*then --cr3 is needed" "$tmp/raw"
 	check "... with a bad base" refused 2 'base' "$tmp/raw" --cr3 "$cr3" --base zebra
 else
 	for name in a b c d; do skip "raw memory $name" "no readelf"; done
 fi
 check "--base is for raw memory" refused 2 'says where its memory is' "$tmp/core" --base 0
+check "a dump's names, from the kernel's file" eval '
+	shows "^user_load+0x4000$" "$tmp/core" --symbols "$hello" --at 140000 &&
+	pt "$tmp/qmp" --at user_load && sed 3q "$tmp/out" >"$tmp/live" &&
+	shows "^user_load$" "$tmp/core" -symbols "$hello" --at user_load && sed 3q "$tmp/out" | diff "$tmp/live" -'
+check "... none without" refused 2 "is no address" "$tmp/core" --at user_load
+check "... no file" refused 4 'No such file' "$tmp/core" --symbols "$tmp/none"
+check "... no word" refused 2 'a file is needed' "$tmp/core" --symbols
+check "... not a Linux" refused 4 'no Linux' "$tmp/core" --symbols kallsyms
+check "... a running guest has its own" refused 2 'symbols load FILE' "$tmp/qmp" --symbols "$hello"
+check "two files" refused 2 "'k.c' is no option" "$tmp/core" k.c
 check "what cannot be dumped to" eval '
 	! monitor dump-guest-memory /dev/null >"$tmp/out" 2>&1 && has "is not a regular file" "$tmp/out" && [ -c /dev/null ]'
 check "no such option, by socket" refused 2 "unknown option '--nonsense'" "$tmp/qmp" --nonsense

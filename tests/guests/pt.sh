@@ -6,7 +6,7 @@
 umbra=$build/umbra
 hello=$build/guests/hello
 
-plan 15
+plan 17
 
 merged() { "$umbra" pt "$1" --merge --to 3fffff | grep '^[0-9a-f]*-[0-9a-f]* '; }
 as_qemu() {
@@ -82,6 +82,10 @@ check "the shell goes on" eval 'echo "echo still \$((6 * 7))" >&7; waits_for "^s
 "$umbra" pt "$tmp/qmp" >"$tmp/live"
 check "a dump" "$umbra" monitor "$tmp/qmp" dump-guest-memory "$tmp/core"
 check "... shows the same" eval 'fast "$tmp/core" && diff "$tmp/live" "$tmp/view"'
+check "... names are found in its memory" eval 'fast "$tmp/core" --at c1000000 && has "^startup_32$" "$tmp/view"'
+check "... and accepted" eval '
+	"$umbra" pt "$tmp/qmp" --at do_exit >"$tmp/named" && fast "$tmp/core" --at do_exit && has "^do_exit$" "$tmp/view" &&
+	sed 3q "$tmp/named" >"$tmp/live" && sed 3q "$tmp/view" | diff "$tmp/live" -'
 "$umbra" monitor "$tmp/qmp" cont
 check "the guest is well" eval 'echo poweroff >&7; echo "exit" >&7; wait $child'
 exec 7>&-

@@ -372,6 +372,24 @@ static void qemu_s_dumps(void **state)
 	assert_int_equal(dump_get32(bytes), 0x8003);
 	assert_int_equal(dump_get32(bytes + 4096), 0);
 	dump_close(d);
+	/* A copy of the BIOS below 4 GiB is no RAM, and says nothing of how much there is; what is there can be read. */
+	make_qemu(&q);
+	q.p[2].p_paddr = 0xFFFFF000;
+	put_file(g.path, &q, sizeof q);
+	d = open_dump(g.path);
+	assert_int_equal(dump_ram_bytes(d), 4 * 4096);
+	assert_int_equal(dump_read(d, 0xFFFFF000, bytes, 4096), 4096);
+	dump_space(d, &s);
+	assert_int_equal(s.ram_bytes, 4 * 4096);
+	assert_false(s.is_ram(s.user, 0xFFFFF000));
+	assert_true(s.is_ram(s.user, 0x3000));
+	dump_close(d);
+	/* ... and a hole below 1 MiB is not its end. */
+	q.p[2].p_paddr = 0x100000;
+	put_file(g.path, &q, sizeof q);
+	d = open_dump(g.path);
+	assert_int_equal(dump_ram_bytes(d), 0x101000);
+	dump_close(d);
 	make_qemu(&q);
 	dump_put32(q.note, 2);
 	put_file(g.path, &q, sizeof q);

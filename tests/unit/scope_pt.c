@@ -657,7 +657,7 @@ static void what_is_no_option_is_refused(void **state)
 	(void)state;
 	make_small(&r);
 	refused(&r.space, "--nonsense", "unknown option '--nonsense'");
-	refused(&r.space, "c0000000", "unknown option 'c0000000'");
+	refused(&r.space, "c0000000", "'c0000000' is no option");
 	refused(&r.space, "--at", "--at: ADDR is missing");
 	refused(&r.space, "--at zebra", "'zebra' is no address");
 	refused(&r.space, "--at 123456789", "is no address");
