@@ -51,7 +51,7 @@ bool set_gdb(struct parse *p, const char *value)
 bool set_gdb_default(struct parse *p, const char *value)
 {
 	(void)value;
-	return set_gdb(p, "tcp::1234");
+	return set_gdb(p, GDB_DEFAULT);
 }
 
 bool add_symbols(struct parse *p, const char *value)

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "scope/address.h"
+#include "scope/monitor.h"
 
 /* An answer's JSON: longer than any that a monitor gives. */
 #define ANSWER_MOST (128u << 20)
@@ -168,10 +169,13 @@ static json_t *hear_message(struct peer *p, int64_t until)
 		if (!hear_more(p, until))
 			return NULL;
 	}
-	size_t length = (size_t)(end - (p->in.data + p->head));
-	json_t *message = json_loadb(p->in.data + p->head, length, 0, &error);
+	const char *start = p->in.data + p->head;
+	size_t length = (size_t)(end - start);
+	json_t *message = json_loadb(start, length, 0, &error);
 	p->head += length + 1;
-	if (!message)
+	if (!message && length >= sizeof MONITOR_GREETING - 1 && memcmp(start, MONITOR_GREETING, sizeof MONITOR_GREETING - 1) == 0)
+		socket_fail(p->why, p->bytes, "that is a -monitor socket; -qmp makes the one that is needed");
+	else if (!message)
 		socket_fail(p->why, p->bytes, "this is no QMP socket: %s", error.text);
 	return message;
 }

@@ -55,7 +55,7 @@ monitor_function info_screen, info_screen_json;
 monitor_function command_savevm, command_loadvm;
 
 /* gdb.c */
-monitor_function command_gdbserver;
+monitor_function command_gdbserver, info_gdb;
 
 /* html_command.c */
 monitor_function command_html;

@@ -160,15 +160,21 @@ void gdb_close(struct scope *scope)
 	scope->gdb = NULL;
 }
 
+/* Without an address: as it is, or as QEMU has it. */
 void command_gdbserver(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
 	char why[256];
-	(void)suffix;
-	if (*rest && !gdb_listen(scope, rest, why, sizeof why)) {
+	const char *where = *rest || scope->gdb ? rest : GDB_DEFAULT;
+	if (*where && !gdb_listen(scope, where, why, sizeof why))
 		monitor_refuse(scope, out, "%s", why);
-		return;
-	}
+	else
+		info_gdb(scope, suffix, rest, out);
+}
+
+void info_gdb(struct scope *scope, char *suffix, char *rest, struct text *out)
+{
 	const struct gdb *g = scope->gdb;
+	(void)suffix, (void)rest;
 	if (!g)
 		text_add(out, "no debugger is waited for\n");
 	else

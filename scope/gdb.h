@@ -12,6 +12,7 @@
 
 /* What -gdb and the monitor's gdbserver take: server.h's addresses, `none`, and as QEMU's users write it, a colon and a
  * port. */
+#define GDB_DEFAULT "tcp::1234" /* QEMU's -s, and its gdbserver without an address */
 bool gdb_check(const char *where, char *why, size_t bytes);
 /* Listen there, and nowhere else; "none": not at all.  false: `why` is a line, and all is as before. */
 bool gdb_listen(struct scope *scope, const char *where, char *why, size_t bytes);

@@ -98,7 +98,7 @@ static void write_page(struct scope *scope, const char *path, struct text *out)
 void command_html(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
 	if (*suffix || !*rest)
-		monitor_refuse(scope, out, "html FILE: a file is wanted");
+		monitor_refuse(scope, out, "html FILE");
 	else
 		write_page(scope, rest, out);
 }

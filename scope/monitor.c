@@ -4,7 +4,7 @@
  *
  *   1. The table
  *   2. For commands    monitor_refuse, monitor_word
- *   3. Finding         by name, `info`'s by two
+ *   3. Finding         by name, or as much of it as only one has; `info`'s by two
  *   4. help, info
  *   5. Running         monitor_run, monitor_run_json
  */
@@ -23,14 +23,14 @@ static const struct monitor_command commands[] = {
 	{ "help", " [COMMAND]", "this list, or one command of it", command_help, NULL },
 	{ "info", " NAME", "show something of the guest or the shadow: help info lists what", command_info, NULL },
 	{ "x", "/COUNT FORMAT SIZE ADDRESS", "memory by linear address: x/8xw $esp, x/5i do_exit", command_x, NULL },
-	{ "xp", "/COUNT FORMAT SIZE ADDRESS", "guest-physical memory; formats x d u c i, sizes b h w", command_xp, NULL },
-	{ "print", "/FORMAT VALUE", "a value: numbers, $REGISTER, symbols, + and -; formats x d u o c", command_print, NULL },
+	{ "xp", "/COUNT FORMAT SIZE ADDRESS", "guest-physical memory; formats x d u c s i, sizes b h w g", command_xp, NULL },
+	{ "print", "/FORMAT VALUE", "numbers, $REGISTER, symbols with + - * / ( ); formats x d u o c", command_print, NULL },
 	{ "gva2gpa", " ADDRESS", "where a linear address leads by the guest's tables", command_gva2gpa, NULL },
 	{ "memsave", " ADDRESS SIZE FILE", "memory by linear address into a file", command_memsave, NULL },
 	{ "pmemsave", " ADDRESS SIZE FILE", "guest-physical memory into a file", command_pmemsave, NULL },
 	{ "symbols", " [kallsyms|load FILE|write FILE]", "names: how many; a Linux guest's own; a file's; into an ELF file",
 	  command_symbols, NULL },
-	{ "pt", " [OPTIONS]", "page tables, the guest's and the shadow's: as umbra pt, whose options it takes", command_pt,
+	{ "pt", " [OPTIONS]", "page tables, the guest's and the shadow's, as umbra pt: pt --help lists its options", command_pt,
 	  command_pt_json },
 	{ "check", "", "what -check has found so far", command_check, command_check_json },
 	{ "dump-guest-memory", " FILE", "memory, registers and the shadow's entries into an ELF core; umbra pt reads it",
@@ -38,7 +38,7 @@ static const struct monitor_command commands[] = {
 	{ "savevm", " FILE", "the whole machine into a file, a dump with its devices: loadvm goes on from it", command_savevm,
 	  NULL },
 	{ "loadvm", " FILE", "go on from what savevm wrote", command_loadvm, NULL },
-	{ "trace", " start|stop|clear|status|show [N]|write FILE [FORMAT]", "what the shadow does; start takes events=, cr3=, from=, to=, size=, file=, format=",
+	{ "trace", " start|stop|clear|status|show|write", "what the shadow does: trace help says what each takes",
 	  trace_command, trace_command_json },
 	{ "html", " FILE", "a page to look at: the map, what was traced, what was found", command_html, NULL },
 	{ "stop", "", "stop the guest and its clocks", command_stop, NULL },
@@ -46,13 +46,13 @@ static const struct monitor_command commands[] = {
 	{ "step", " [N]", "N instructions (1) of a stopped guest, without interrupts; shows the next", command_step, NULL },
 	{ "engine", " [direct|portable]", "which engine runs the guest; another one", command_engine, NULL },
 	{ "system_reset", "", "the reset button", command_reset, NULL },
-	{ "system_powerdown", "", "the power button, which this machine has not", command_powerdown, NULL },
+	{ "system_powerdown", "", "the power button, which this machine does not have: an error", command_powerdown, NULL },
 	{ "nmi", "", "a non-maskable interrupt", command_nmi, NULL },
 	{ "log", " [LIST]", "what is logged: none, int, in_asm, shadow, unimp with commas between", command_log, NULL },
-	{ "gdbserver", " [ADDRESS|none]", "wait for gdb at tcp:[HOST]:PORT or unix:PATH; or no more", command_gdbserver, NULL },
+	{ "gdbserver", " [ADDRESS|none]", "wait for gdb at tcp:[HOST]:PORT (tcp::1234) or unix:PATH; or no more", command_gdbserver, NULL },
 	{ "quit", "", "end the run", command_quit, NULL },
+	{ NULL, NULL, NULL, NULL, NULL },
 };
-#define COMMANDS (sizeof commands / sizeof commands[0])
 
 /* Shorter names, as QEMU has them. */
 static const struct {
@@ -93,33 +93,53 @@ char *monitor_word(char **rest)
 
 /* ---- 3. Finding ----------------------------------------------------------------------------- */
 
+/* The one of that name, or whose name alone begins so.  NULL: there is none, or several. */
+static const struct monitor_command *find_in(const struct monitor_command *table, const char *name, size_t length)
+{
+	const struct monitor_command *found = NULL;
+	bool several = length == 0;
+	for (const struct monitor_command *c = table; c->name; c++) {
+		if (strncmp(name, c->name, length) != 0)
+			continue;
+		if (!c->name[length])
+			return c;
+		several |= found != NULL;
+		found = c;
+	}
+	return several ? NULL : found;
+}
+
 static const struct monitor_command *find_command(const char *name, size_t length)
 {
 	for (size_t k = 0; k < sizeof aliases / sizeof aliases[0]; k++)
-		if (strlen(aliases[k].name) == length && strncmp(name, aliases[k].name, length) == 0) {
-			name = aliases[k].stands_for;
-			length = strlen(name);
-			break;
-		}
-	for (size_t k = 0; k < COMMANDS; k++)
-		if (strlen(commands[k].name) == length && strncmp(name, commands[k].name, length) == 0)
-			return &commands[k];
-	return NULL;
+		if (strlen(aliases[k].name) == length && strncmp(name, aliases[k].name, length) == 0)
+			return find_in(commands, aliases[k].stands_for, strlen(aliases[k].stands_for));
+	return find_in(commands, name, length);
 }
 
 static const struct monitor_command *find_info(const char *name)
 {
-	for (const struct monitor_command *c = monitor_infos; c->name; c++)
-		if (strcmp(name, c->name) == 0)
-			return c;
-	return NULL;
+	return find_in(monitor_infos, name, strlen(name));
+}
+
+/* Those that begin so; of none, all. */
+static void add_names(const struct monitor_command *table, const char *begin, struct text *out)
+{
+	const char *between = "";
+	for (const struct monitor_command *c = table; c->name; c++)
+		if (strncmp(begin, c->name, strlen(begin)) == 0) {
+			text_add(out, "%s%s", between, c->name);
+			between = ", ";
+		}
+	if (!*between && *begin)
+		add_names(table, "", out);
 }
 
 void monitor_visit(void (*visit)(void *user, const char *prefix, const struct monitor_command *command), void *user)
 {
-	for (size_t k = 0; k < COMMANDS; k++) {
-		visit(user, "", &commands[k]);
-		if (commands[k].run == command_info)
+	for (const struct monitor_command *command = commands; command->name; command++) {
+		visit(user, "", command);
+		if (command->run == command_info)
 			for (const struct monitor_command *c = monitor_infos; c->name; c++)
 				visit(user, "info ", c);
 	}
@@ -165,9 +185,11 @@ static void command_info(struct scope *scope, char *suffix, char *rest, struct t
 		c->run(scope, "", rest, out);
 		return;
 	}
-	text_add(out, "info");
-	for (c = monitor_infos; c->name; c++)
-		text_add(out, "%s %s", c == monitor_infos ? "" : ",", c->name);
+	if (*name)
+		text_add(out, "there is no info '%.40s'; there are: ", name);
+	else
+		text_add(out, "info NAME: ");
+	add_names(monitor_infos, name, out);
 	monitor_refuse(scope, out, "%s", "");
 }
 
@@ -205,6 +227,16 @@ static void refuse_unknown(struct scope *scope, const char *name, struct text *o
 			monitor_refuse(scope, out, "%s: %s", name, absent[k].why);
 			return;
 		}
+	size_t length = strcspn(name, "/");
+	bool several = false;
+	for (const struct monitor_command *c = commands; c->name && !several; c++)
+		several = length && strncmp(name, c->name, length) == 0;
+	if (several) {
+		text_add(out, "'%.40s' may be ", name);
+		add_names(commands, name, out);
+		monitor_refuse(scope, out, "%s", "");
+		return;
+	}
 	monitor_refuse(scope, out, "unknown command '%.40s'; help lists them", name);
 }
 

@@ -40,10 +40,11 @@ char *monitor_word(char **rest);
 /* All commands in order, `info`'s as "info NAME": name, arguments, help. */
 void monitor_visit(void (*visit)(void *user, const char *prefix, const struct monitor_command *command), void *user);
 
+#define MONITOR_GREETING "umbra monitor: " /* how its first line begins */
 /* The monitor for people on a socket (server.h).  NULL: `why` is a line. */
 struct server *monitor_listen(struct scope *scope, const char *where, char *why, size_t bytes);
 
-/* A value in a command: a number, $REGISTER, the name of a symbol, and sums and differences of these.  `what` is one
+/* A value in a command: a number, $REGISTER, the name of a symbol, with + - * / and parentheses, modulo 2^32.  `what` is one
  * word or several.  false: `out` says why not, and the command has failed. */
 bool monitor_value(struct scope *scope, const char *what, uint32_t *value, struct text *out);
 

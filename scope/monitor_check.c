@@ -7,7 +7,7 @@ void command_check(struct scope *scope, char *suffix, char *rest, struct text *o
 {
 	(void)suffix;
 	if (*rest)
-		monitor_refuse(scope, out, "check: no argument is wanted, there is '%.40s'", rest);
+		monitor_refuse(scope, out, "check takes no arguments, but got '%.40s'", rest);
 	else if (!scope->check)
 		monitor_refuse(scope, out, "check: nothing is checked: umbra run -check LIST does");
 	else

@@ -46,7 +46,7 @@ static uint32_t step_guest(struct vm *vm, uint32_t count, const char **why)
 			done++;
 			break;
 		case CPU_EXIT_HALTED:
-			*why = "the processor is halted: only an interrupt goes on";
+			*why = "the processor is halted: only an interrupt wakes it";
 			break;
 		case CPU_EXIT_SHUTDOWN:
 			*why = "triple fault: cont ends the run";

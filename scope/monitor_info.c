@@ -142,6 +142,7 @@ const struct monitor_command monitor_infos[] = {
 	{ "irq", "", "interrupts: what is raised, masked and served", info_irq, NULL },
 	{ "symbols", "", "how many names are known, and where from", info_symbols, info_symbols_json },
 	{ "symbol", " ADDRESS", "the name of an address", info_symbol, NULL },
+	{ "gdb", "", "where a debugger is waited for", info_gdb, NULL },
 	{ "status", "", "whether the guest runs", info_status, info_status_json },
 	{ "version", "", "umbra's", info_version, NULL },
 	{ NULL, NULL, NULL, NULL, NULL },

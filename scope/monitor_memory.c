@@ -19,7 +19,7 @@
 
 /* ---- 1. x/FORMAT ---------------------------------------------------------------------------- */
 
-#define DUMP_MAX 65536u /* items in one command: how long it may keep the guest waiting */
+#define DUMP_MAX 65536u /* items in one command, or bytes of strings: how long it may keep the guest waiting */
 #define SYMBOL_TEXT 600u
 
 struct dump {
@@ -48,10 +48,11 @@ static bool parse_format(struct dump *d, const char *text)
 		d->count = count < DUMP_MAX ? (unsigned)count : DUMP_MAX;
 	for (; *end; end++) {
 		switch (*end) {
-		case 'x': case 'd': case 'u': case 'c': case 'i': d->format = *end; break;
+		case 'x': case 'd': case 'u': case 'c': case 's': case 'i': d->format = *end; break;
 		case 'b': d->size = 1; break;
 		case 'h': d->size = 2; break;
 		case 'w': d->size = 4; break;
+		case 'g': d->size = 8; break;
 		default: return false;
 		}
 	}
@@ -98,25 +99,25 @@ void show_code(struct scope *scope, uint32_t linear, struct text *out)
 
 static void dump_item(const struct dump *d, const uint8_t *bytes)
 {
-	uint32_t value = 0;
+	uint64_t value = 0;
 	memcpy(&value, bytes, d->size);
-	int32_t extended = d->size == 1 ? (int8_t)value : d->size == 2 ? (int16_t)value : (int32_t)value;
+	unsigned unused = 64 - d->size * 8;
 	if (d->format == 'x')
-		text_add(d->out, " 0x%0*x", (int)d->size * 2, value);
+		text_add(d->out, " 0x%0*" PRIx64, (int)d->size * 2, value);
 	else if (d->format == 'd')
-		text_add(d->out, " %d", extended);
+		text_add(d->out, " %" PRId64, (int64_t)(value << unused) >> unused);
 	else if (d->format == 'u')
-		text_add(d->out, " %u", value);
+		text_add(d->out, " %" PRIu64, value);
 	else
 		text_add(d->out, " '%c'", value >= ' ' && value < 0x7F ? (char)value : '.');
 }
 
 static void dump_words(const struct dump *d)
 {
-	unsigned line = d->size == 1 ? 16 : d->size == 2 ? 8 : 4;
+	unsigned line = d->size == 1 ? 16 : d->size == 8 ? 2 : 16 / d->size;
 	for (unsigned k = 0; k < d->count; k++) {
 		uint32_t at = d->address + k * d->size;
-		uint8_t bytes[4];
+		uint8_t bytes[8];
 		if (k % line == 0)
 			text_add(d->out, "%s%08x:", k ? "\n" : "", at);
 		if (dump_read(d, at, bytes, d->size) < d->size) {
@@ -128,18 +129,48 @@ static void dump_words(const struct dump *d)
 	text_add(d->out, "\n");
 }
 
+#define STRING_MOST 4096u /* bytes of one string: memory without a 0 in it */
+
+/* Bytes up to a 0 each, the next behind it. */
+static void dump_strings(const struct dump *d)
+{
+	uint32_t at = d->address;
+	for (unsigned k = 0, seen = 0; k < d->count && seen < DUMP_MAX; k++) {
+		uint8_t byte = 0;
+		unsigned length = 0;
+		size_t got = dump_read(d, at, &byte, 1);
+		if (!got) {
+			text_add(d->out, "%08x: no memory there\n", at);
+			return;
+		}
+		text_add(d->out, "%08x: \"", at);
+		for (; got && byte && length < STRING_MOST; got = dump_read(d, at + ++length, &byte, 1)) {
+			if (byte < ' ' || byte > '~')
+				text_add(d->out, "\\%03o", byte);
+			else
+				text_add(d->out, byte == '"' || byte == '\\' ? "\\%c" : "%c", byte);
+		}
+		text_add(d->out, "\"%s\n", !got ? " (no memory there)" : byte ? "..." : "");
+		at += length + (got && !byte);
+		seen += length + 1;
+	}
+}
+
 static void dump(struct scope *scope, char *format, char *address, bool physical, struct text *out)
 {
 	struct dump d = { .scope = scope, .out = out, .physical = physical, .count = 1, .size = 4, .format = 'x' };
+	const char *name = physical ? "xp" : "x";
 	if (!*format && *address == '/') /* "x /4xw ADDRESS" */
 		format = monitor_word(&address);
 	if (!parse_format(&d, format) || !*address)
-		monitor_refuse(scope, out, "x/COUNT FORMAT SIZE ADDRESS, such as x/8xw 0xc1000000 or x/5i $eip: "
-		                           "x d u c i; b h w");
+		monitor_refuse(scope, out, "%s/COUNT FORMAT SIZE ADDRESS, such as %s/8xw 0xc1000000 or %s/5i $eip: "
+		               "formats x d u c, s strings, i instructions; sizes b 1, h 2, w 4, g 8 bytes", name, name, name);
 	else if (!monitor_value(scope, address, &d.address, out))
 		return;
 	else if (d.format == 'i')
 		dump_code(&d);
+	else if (d.format == 's')
+		dump_strings(&d);
 	else
 		dump_words(&d);
 }

@@ -60,7 +60,7 @@ void command_dump(struct scope *scope, char *suffix, char *rest, struct text *ou
 	if (strncmp(rest, "file:", 5) == 0)
 		rest += 5;
 	if (!*rest || *rest == '-')
-		monitor_refuse(scope, out, "dump-guest-memory FILE: options are not known");
+		monitor_refuse(scope, out, "dump-guest-memory FILE: it takes no options");
 	else if (!dump_write(scope->vm, rest, NULL, 0, why, sizeof why))
 		monitor_refuse(scope, out, "dump-guest-memory: %s", why);
 }

@@ -30,7 +30,7 @@ static void *join(void *scope, struct client *client)
 		return NULL;
 	t->scope = scope;
 	t->client = client;
-	say(t, "umbra monitor: help lists the commands\n" PROMPT);
+	say(t, MONITOR_GREETING "help lists the commands\n" PROMPT);
 	return t;
 }
 

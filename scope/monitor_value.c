@@ -4,7 +4,7 @@
  *
  *   1. Registers    by name
  *   2. Terms        a number, a register, a symbol
- *   3. Sums         monitor_value
+ *   3. Expressions  monitor_value
  */
 #include <ctype.h>
 #include <errno.h>
@@ -73,40 +73,94 @@ static bool term_value(struct scope *scope, const char *term, uint32_t *value, s
 	return false;
 }
 
-/* ---- 3. Sums -------------------------------------------------------------------------------- */
+/* ---- 3. Expressions ------------------------------------------------------------------------- */
 
-/* Names of symbols have dots, dollars and the like in them, but no blanks, plus or minus. */
+#define PARENTHESES_MAX 32u /* within each other: the host's stack */
+
+struct parse {
+	struct scope *scope;
+	struct text *out;
+	const char *what, *at;
+	unsigned depth;
+};
+
+static bool fail(struct parse *p, const char *why)
+{
+	monitor_refuse(p->scope, p->out, "'%.60s': %s", p->what, why);
+	return false;
+}
+
+/* The next character that is no blank. */
+static char next(struct parse *p)
+{
+	p->at += strspn(p->at, " ");
+	return *p->at;
+}
+
+static bool parse_sum(struct parse *p, uint32_t *value);
+
+/* Names of symbols have dots, dollars and the like in them, but no blanks, operators or parentheses. */
+static bool parse_factor(struct parse *p, uint32_t *value)
+{
+	char term[TERM_BYTES];
+	if (next(p) == '(') {
+		if (++p->depth > PARENTHESES_MAX)
+			return fail(p, "too many parentheses");
+		p->at++;
+		if (!parse_sum(p, value))
+			return false;
+		if (next(p) != ')')
+			return fail(p, "a ) is missing");
+		p->at++;
+		p->depth--;
+		return true;
+	}
+	size_t length = strcspn(p->at, " +-*/()");
+	if (length == 0 || length >= sizeof term)
+		return fail(p, "a number, $register or symbol is expected; + - * / between, ( )");
+	memcpy(term, p->at, length);
+	term[length] = 0;
+	p->at += length;
+	return term_value(p->scope, term, value, p->out);
+}
+
+static bool parse_product(struct parse *p, uint32_t *value)
+{
+	if (!parse_factor(p, value))
+		return false;
+	for (char operation; (operation = next(p)) == '*' || operation == '/';) {
+		uint32_t factor;
+		p->at++;
+		if (!parse_factor(p, &factor))
+			return false;
+		if (operation == '/' && !factor)
+			return fail(p, "a division by zero");
+		*value = operation == '*' ? *value * factor : *value / factor;
+	}
+	return true;
+}
+
+static bool parse_sum(struct parse *p, uint32_t *value)
+{
+	bool negative = next(p) == '-';
+	if (negative)
+		p->at++;
+	if (!parse_product(p, value))
+		return false;
+	if (negative)
+		*value = 0u - *value;
+	for (char operation; (operation = next(p)) == '+' || operation == '-';) {
+		uint32_t part;
+		p->at++;
+		if (!parse_product(p, &part))
+			return false;
+		*value += operation == '-' ? 0u - part : part;
+	}
+	return true;
+}
+
 bool monitor_value(struct scope *scope, const char *what, uint32_t *value, struct text *out)
 {
-	bool minus = false;
-	*value = 0;
-	for (const char *at = what;;) {
-		char term[TERM_BYTES];
-		uint32_t part;
-		at += strspn(at, " ");
-		size_t length = strcspn(at, " +-");
-		if (length == 0 || length >= sizeof term) {
-			monitor_refuse(scope, out, "'%.60s': a number, $register or symbol is wanted; + and - between",
-			               what);
-			return false;
-		}
-		memcpy(term, at, length);
-		term[length] = 0;
-		if (!term_value(scope, term, &part, out))
-			return false;
-		*value += minus ? 0u - part : part;
-		at += length;
-		at += strspn(at, " ");
-		if (!*at)
-			return true;
-		minus = *at == '-';
-		if (*at == '+' || *at == '-')
-			at++;
-		else
-			length = 0; /* two terms in a row */
-		if (length == 0) {
-			monitor_refuse(scope, out, "'%.60s': + or - is wanted between two values", what);
-			return false;
-		}
-	}
+	struct parse p = { .scope = scope, .out = out, .what = what, .at = what };
+	return parse_sum(&p, value) && (!next(&p) || fail(&p, "+ - * or / is expected between two values"));
 }

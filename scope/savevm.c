@@ -85,11 +85,11 @@ bool savevm_read(struct vm *vm, const char *path, char *why, size_t bytes)
 
 typedef bool move_fn(struct vm *vm, const char *path, char *why, size_t bytes);
 
-static void move(struct scope *scope, const char *path, move_fn *fn, struct text *out)
+static void move(struct scope *scope, const char *name, const char *path, move_fn *fn, struct text *out)
 {
 	char why[512];
 	if (!*path)
-		monitor_refuse(scope, out, "which file?");
+		monitor_refuse(scope, out, "%s FILE", name);
 	else if (!fn(scope->vm, path, why, sizeof why))
 		monitor_refuse(scope, out, "%s", why);
 }
@@ -97,11 +97,11 @@ static void move(struct scope *scope, const char *path, move_fn *fn, struct text
 void command_savevm(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
 	(void)suffix;
-	move(scope, rest, savevm_write, out);
+	move(scope, "savevm", rest, savevm_write, out);
 }
 
 void command_loadvm(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
 	(void)suffix;
-	move(scope, rest, savevm_read, out);
+	move(scope, "loadvm", rest, savevm_read, out);
 }

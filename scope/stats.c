@@ -107,11 +107,34 @@ static unsigned collect(struct vm *vm, struct figure f[FIGURES], char names[FALL
 
 /* ---- 2. Printing ---------------------------------------------------------------------------- */
 
+/* For people: what the figures from this one on are of. */
+static const struct {
+	const char *first, *of;
+} groups[] = {
+	{ "faults", "page faults, and the shadow entries made at them" },
+	{ "tracked_writes", "the guest's writes to its page tables" },
+	{ "switches", "other address spaces (CR3), and flushes" },
+	{ "tables_made", "the shadow's own tables" },
+	{ "direct_blocks", "direct engine: translated code" },
+	{ "direct_faults", "direct engine: the shadow on the host's MMU" },
+	{ "by_portable", "instructions left to the portable engine, by reason" },
+	{ "process_kib_peak", "this process" },
+};
+
+static void add_heading(const char *name, bool first, struct text *out)
+{
+	for (size_t k = 0; k < sizeof groups / sizeof groups[0]; k++)
+		if (strcmp(name, groups[k].first) == 0)
+			text_add(out, "%s-- %s\n", first ? "" : "\n", groups[k].of);
+}
+
 static void format_figures(const struct figure *f, unsigned count, bool json, struct text *out)
 {
 	for (unsigned k = 0; k < count; k++) {
 		char name[NAME_BYTES];
 		snprintf(name, sizeof name, "%s", f[k].name);
+		if (!json)
+			add_heading(name, k == 0, out);
 		for (char *at = name; *at; at++)
 			if (!isalnum((unsigned char)*at))
 				*at = json ? '_' : ' ';

@@ -242,5 +242,6 @@ void trace_command(struct scope *scope, char *suffix, char *rest, struct text *o
 			subcommands[k].run(scope, rest, out);
 			return;
 		}
-	monitor_refuse(scope, out, "trace start|stop|clear|status|show|write, not '%.40s'", name);
+	monitor_refuse(scope, out, "trace start [events=LIST,cr3=,from=,to=,size=,file=,format=], trace stop, clear, status, "
+	                           "show [N] or write FILE [jsonl|chrome]");
 }

@@ -95,7 +95,7 @@ ends_well() { # status 0, its socket gone
 	say 0 quit && status=0 && { wait $pid || status=$?; } && pid= && [ $status = 0 ] && [ ! -e "$socket" ]
 }
 
-plan 29
+plan 33
 start -serial "file:$tmp/console" -qmp "unix:$socket,server=on,wait=off" "$build/guests/hello"
 check "the guest runs" until_idle
 check "a socket is its owner's alone" [ "$(stat -c %a "$socket")" = 600 ]
@@ -111,6 +111,7 @@ check "no address" refuses 'unmapped' gva2gpa 0
 check "memory is saved, by linear and physical address" saved_is_same
 check "the shadow's entries" answers 'shadow entries in' info shadow
 check "figures" answers '^fills' info stats
+check "... by what they are of" answers "^-- the shadow's own tables$" i stats
 check "interrupts" answers '^master' info irq
 check "clients are served at the same time" several
 check "a stopped guest that is halted does not step" steps_move
@@ -130,7 +131,14 @@ check "steps from the first instruction" first_steps
 check "quit while paused ends the run" ends_well
 
 # A paravirtual guest has neither the lines nor the controller.
-start -serial null -S -machine lguest -qmp "unix:$socket" "$build/guests/pv.elf"
+start -serial null -S -machine lguest -monitor "unix:$tmp/people" -qmp "unix:$socket" "$build/guests/pv.elf"
 check "a machine without an NMI says so" refuses 'no NMI' nmi
 check "... and without an interrupt controller" refuses 'no interrupt controller' info irq
+check "... and without VGA memory" refuses 'no VGA text memory' info screen
+other_socket() { # other_socket VERB WORD
+	"$umbra" "$1" "$tmp/people" $2 >"$tmp/answer" 2>"$tmp/complaint" && return 1
+	has '^umbra: that is a -monitor socket; -qmp makes the one that is needed$' "$tmp/complaint" && [ ! -s "$tmp/answer" ]
+}
+check "the other socket, for people: so it says" other_socket monitor help
+check "... to umbra pt too" other_socket pt
 say 0 quit

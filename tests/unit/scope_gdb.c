@@ -378,7 +378,7 @@ static void monitor(void **state)
 	assert_true(strlen(ask_monitor(&d, "x/4096xb 0")) > GDB_PACKET); /* more than one packet */
 	ASK(&d, "qRcmd,6", "E16");
 	ASK(&d, "qRcmd,xx", "E16");
-	assert_non_null(strstr(ask_monitor(&d, "gdbserver"), "no debugger is waited for"));
+	assert_non_null(strstr(ask_monitor(&d, "info gdb"), "no debugger is waited for"));
 	assert_false(gdb_listen(d.scope, "nowhere", why, sizeof why));
 	assert_null(d.scope->gdb);
 	desk_end(&d);

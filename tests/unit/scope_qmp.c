@@ -392,7 +392,10 @@ static void lines_are_understood_or_refused(void **state)
 		{ "", true, "" }, { "   ", true, "" }, { "help", true, "info registers" }, { "help info", true, "info tlb" },
 		{ "help x", true, "x/COUNT" }, { "help c", true, "go on" }, { "help nonsense", false, "no command" },
 		{ "?", true, "quit" }, { "nonsense", false, "unknown" }, { "info", false, "registers," },
-		{ "info nonsense", false, "registers," }, { "info registers", true, "cr3=" }, { "info irq", true, "master" },
+		{ "info nonsense", false, "there is no info 'nonsense'; there are: registers, mem," }, { "i regi", true, "cr3=" },
+		{ "inf ver", true, "umbra" }, { "info s", false, "there are: shadow, stats, screen," }, { "st", false, "'st' may be stop, step\n" },
+		{ "info reg x", true, "cr3=" }, { "savevm", false, "savevm FILE" }, { "trace help", false, "events=LIST" }, { "info gdb", true, "no debugger" },
+		{ "system_", false, "may be system_reset, system_powerdown\n" }, { "check tlb", false, "no arguments" }, { "info registers", true, "cr3=" }, { "info irq", true, "master" },
 		{ "info stats", true, "fills" }, { "info shadow", true, "shadow entries in" }, { "info mem", false, "paging is off" },
 		{ "info tlb", false, "paging is off" }, { "info tlb 5 4", false, "two addresses" },
 		{ "info status", true, "prelaunch" }, { "info version", true, "umbra" },
@@ -402,7 +405,13 @@ static void lines_are_understood_or_refused(void **state)
 		{ "x/1c 0x100020+$eip-$eip", true, "'" }, { "print 1+2-0x10", true, "0xfffffff3" }, { "p/d 0-5", true, "-5" },
 		{ "print /u 0xffffffff", true, "4294967295" }, { "print $eip", true, "0x100020" }, { "print $nonsense", false, "no register" },
 		{ "print 12z", false, "no 32-bit number" }, { "print 0x100000000", false, "no 32-bit number" },
-		{ "print some_name", false, "no symbol" }, { "print 1 2", false, "between two values" }, { "print 1+", false, "is wanted" },
+		{ "print some_name", false, "no symbol" }, { "print 1 2", false, "between two values" }, { "print 1+", false, "is expected" },
+		{ "print (1+2)*3 - 8/(2*2)", true, "0x7\n" }, { "p/d -3*(4-2)", true, "-6\n" }, { "print 1/(2-2)", false, "by zero" },
+		{ "print (1+2", false, ") is missing" }, { "print 1)", false, "between two" }, { "print 2*", false, "is expected" },
+		{ "x/2xg 0x100020", true, "00100020: 0xf8eb0020000005ff 0x" }, { "x/1db 0x100020", true, " -1\n" },
+		{ "x/1ug 0x100020", true, "17936430078372087295" }, { "xp/s 0x100020", true, "00100020: \"\\377\\005\"\n" },
+		{ "x/2s 0x100020", true, "\n00100023: \"\"\n" }, { "x/s 0xffffffff", true, "no memory there" },
+		{ "xp 0 0", false, "between two" }, { "xp", false, "xp/COUNT" },
 		{ "print", false, "VALUE" }, { "gva2gpa 0x1234", true, "0x1234" }, { "gva2gpa", false, "ADDRESS" },
 		{ "memsave 0 1", false, "FILE" }, { "symbols", true, "0 symbols" }, { "symbols kallsyms", false, "kallsyms" },
 		{ "symbols load /nonexistent", false, "/nonexistent" }, { "symbols write /tmp/x", false, "no symbols" },
@@ -423,6 +432,10 @@ static void lines_are_understood_or_refused(void **state)
 	memset(much, 'a', MONITOR_LINE + 9);
 	much[MONITOR_LINE + 9] = 0;
 	expect_line(&s, much, false, "too long");
+	memset(much, '(', MONITOR_LINE - 1);
+	memcpy(much, "print ", 6);
+	much[MONITOR_LINE - 1] = 0;
+	expect_line(&s, much, false, "too many parentheses");
 	free(much);
 	session_end(&s);
 }
@@ -473,7 +486,7 @@ static void random_bytes_and_spoilt_requests_are_survived(void **state)
 static void random_lines_are_survived(void **state)
 {
 	static const char *const words[] = {
-		"info", "x", "xp", "print", "/", "/9", "i", "xw", "$eip", "$esp", "+", "-", "0x", "0xffffffff", "4294967296", "tlb", "mem",
+		"info", "x", "xp", "print", "/", "/9", "i", "xw", "$eip", "$esp", "+", "-", "*", "(", ")", "/2s", "g", "0x", "0xffffffff", "4294967296", "tlb", "mem",
 		"registers", "symbol", "shadow", "stats", "irq", "help", "symbols", "gva2gpa", "step", "engine", "portable", "pt", "log", "none",
 		"pg", "check", " ", "\t", "%s%n", "'", "\"", "\x7f", "\xff", "version", "status", "--at", "nmi", "stop",
 	};
