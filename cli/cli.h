@@ -61,7 +61,7 @@ struct run_options {
 	enum serial serial;
 	const char *serial_path;
 	bool monitor_stdio;
-	bool no_reboot, paused, keep_packed;
+	bool no_reboot, no_shutdown, paused, keep_packed;
 	unsigned log_mask;
 	const char *log_path, *record_path;
 	bool traced;
@@ -170,12 +170,15 @@ struct escape {
 	bool no_monitor;    /* ... but there is no monitor: it would change one of two machines */
 	bool pending;       /* Ctrl-A was pressed */
 	bool monitor;       /* what is typed is the monitor's */
+	bool elsewhere;     /* the guest's console is another file than `out` */
 	bool monitor_only;  /* -monitor stdio: there is no guest console to go back to */
 	size_t length;
 	char line[LINE_BYTES];
 };
 size_t escape_filter(void *user, uint8_t *bytes, size_t count);
 void open_monitor(struct escape *e);
+/* Whoever writes next begins a line. */
+void end_line(struct escape *e);
 void say(struct escape *e, const char *text);
 
 /* ---- guest.c -------------------------------------------------------------------------------- */

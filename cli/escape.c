@@ -2,7 +2,7 @@
 /*
  * cli/escape.c - the escape key: what is typed is the guest's, the monitor's, or a command.
  *
- *   1. The monitor's line    say, open_monitor, type_line: a front to scope/monitor.c
+ *   1. The monitor's line    say, end_line, open_monitor, type_line: a front to scope/monitor.c
  *   2. Commands              Ctrl-A and a key
  *   3. The filter            between the terminal and the guest
  */
@@ -35,6 +35,13 @@ void say(struct escape *e, const char *text)
 		text += went;
 		left -= (size_t)went;
 	}
+}
+
+void end_line(struct escape *e)
+{
+	vm_console_flush(e->vm);
+	if (isatty(e->out) && (e->monitor || (!e->elsewhere && vm_console_mid_line(e->vm))))
+		say(e, "\r\n");
 }
 
 /* Several lines of somebody else's text, with the line ends that a raw terminal wants. */
@@ -89,6 +96,7 @@ static void type_line(struct escape *e, uint8_t byte)
 
 static void leave_vm(struct escape *e)
 {
+	end_line(e);
 	e->scope->leave = true;
 	vm_kick(e->vm);
 }

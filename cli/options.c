@@ -285,6 +285,12 @@ static bool set_no_reboot(struct parse *p, const char *value)
 	return p->o->no_reboot = true;
 }
 
+static bool set_no_shutdown(struct parse *p, const char *value)
+{
+	(void)value;
+	return p->o->no_shutdown = true;
+}
+
 static bool set_paused(struct parse *p, const char *value)
 {
 	(void)value;
@@ -445,6 +451,7 @@ static const struct option {
 	{ "nographic", NULL, NOTHING, set_nographic, NULL, "accepted: there is never a screen" },
 	{ "display", NULL, VALUE, set_display, "none", "accepted, as -nographic" },
 	{ "no-reboot", NULL, NOTHING, set_no_reboot, NULL, "leave when the guest resets" },
+	{ "no-shutdown", NULL, NOTHING, set_no_shutdown, NULL, "keep the machine when the guest ends, to be looked at" },
 	{ "S", NULL, NOTHING, set_paused, NULL, "start paused; the monitor's cont goes on, or gdb's" },
 	{ "gdb", NULL, VALUE, set_gdb, "ADDRESS", "wait for gdb: tcp:[HOST]:PORT or unix:PATH" },
 	{ "s", NULL, NOTHING, set_gdb_default, NULL, "the same as -gdb tcp::1234" },
@@ -567,12 +574,16 @@ static bool check_options(struct parse *p)
 		return refuse_option(p, "-initrd and -module cannot be used together");
 	if (o->monitor_stdio && (o->serial == SERIAL_STDIO || o->serial == SERIAL_MON_STDIO))
 		return refuse_option(p, "-monitor stdio needs the console elsewhere: -serial null or file:PATH");
-	if (o->paused && o->serial != SERIAL_MON_STDIO && !o->monitor_stdio && !has_remote(o))
+	bool steered = o->serial == SERIAL_MON_STDIO || o->monitor_stdio || has_remote(o);
+	if (o->paused && !steered)
 		return refuse_option(p, "-S without a monitor: nothing could start the guest");
+	if (o->no_shutdown && !steered)
+		return refuse_option(p, "-no-shutdown without a monitor: nothing could look at the machine");
 	if (o->log_path && !o->log_mask)
 		return refuse_option(p, "-D without -d: there is nothing to log");
-	if (o->check && (o->nets || o->monitor_stdio || has_remote(o) || o->paused || o->record_path || o->traced))
+	if (o->check && (o->nets || o->monitor_stdio || has_remote(o) || o->paused || o->no_shutdown || o->record_path || o->traced))
 		return refuse_option(p, "-engine check goes without %s", o->nets ? "-nic" : o->paused ? "-S" :
+		                     o->no_shutdown ? "-no-shutdown" :
 		                     o->record_path ? "-record" : o->traced ? "-trace" : "a monitor");
 	if (o->check && o->scope.snapshot)
 		return refuse_option(p, "-engine check goes without -loadvm");

@@ -27,6 +27,7 @@ struct run {
 	char *text[MODULES_MAX * 2]; /* what the modules' strings point at */
 	unsigned texts;
 	int serial_file;
+	struct vm_listener listener;
 	FILE *log, *record;
 };
 
@@ -127,6 +128,7 @@ static bool prepare_console(struct run *r, struct guest_error *error)
 	r->escape.out = STDOUT_FILENO;
 	r->escape.enabled = o->serial == SERIAL_MON_STDIO || o->monitor_stdio;
 	r->escape.monitor_only = o->monitor_stdio;
+	r->escape.elsewhere = !stdio;
 	r->escape.no_monitor = o->check;
 	if (o->serial != SERIAL_FILE)
 		return true;
@@ -212,6 +214,7 @@ static bool prepare(struct run *r, struct guest_error *error)
 	r->config.prefetch = o->prefetch;
 	r->config.debug_exit_port = o->debug_exit_port;
 	r->config.no_reboot = o->no_reboot;
+	r->config.keep_ends = o->no_shutdown;
 	r->config.watchdog_seconds = o->watchdog_seconds;
 	r->config.paused = o->paused;
 	r->config.family = o->family;
@@ -333,6 +336,33 @@ static const char *blame(struct vm *vm, enum vm_end end)
 	return end == VM_KILLED ? "the guest broke the lguest interface: " : "";
 }
 
+/* How a machine can be looked at whose guest has ended (-no-shutdown). */
+static void say_how_to_look(const struct run *r)
+{
+	const struct run_options *o = &r->o;
+	fprintf(stderr, "umbra: the machine is kept: ");
+	if (o->monitor_stdio)
+		fprintf(stderr, "pt shows its page tables, quit leaves\n");
+	else if (r->escape.enabled)
+		fprintf(stderr, "Ctrl-A c, pt shows its page tables; Ctrl-A x leaves\n");
+	else if (o->scope.qmp)
+		fprintf(stderr, "umbra pt %.120s shows its page tables\n", o->scope.qmp);
+	else
+		fprintf(stderr, "it can be looked at by %.120s\n", o->scope.monitor ? o->scope.monitor : o->scope.gdb);
+}
+
+static void on_change(void *user, enum vm_change change)
+{
+	struct run *r = user;
+	struct vm *vm = r->escape.vm;
+	enum vm_end end;
+	if (change != VM_CHANGE_ENDED || !vm_kept_end(vm, &end))
+		return;
+	end_line(&r->escape);
+	fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
+	say_how_to_look(r);
+}
+
 /* A second wall: without it the guest is as safe as the translator is right.  So it is said only to who asks. */
 static void confine(const struct run_options *o, struct vm *vm)
 {
@@ -349,6 +379,9 @@ static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 		fprintf(stderr, "umbra: -check: the guest runs on the portable engine\n");
 	if (r->o.engine == VM_ENGINE_AUTO && !r->o.checks && vm_engine_reason(vm))
 		fprintf(stderr, "umbra: -engine portable: %s\n", vm_engine_reason(vm));
+	r->listener = (struct vm_listener){ .user = r, .changed = on_change };
+	if (r->o.no_shutdown)
+		vm_listen(vm, &r->listener);
 	if (vm_direct(vm))
 		confine(&r->o, vm);
 	open_terminal(vm, r->config.console.in, r->o.serial != SERIAL_STDIO);
@@ -358,8 +391,12 @@ static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 	close_terminal();
 	scope_end(r->escape.scope, end);
 	int status = status_of(vm, end);
-	if (status != STATUS_OK && end != VM_DEBUG_EXIT && end != VM_DIFFERS)
+	enum vm_end kept;
+	bool told = end == VM_DEBUG_EXIT || end == VM_DIFFERS || vm_kept_end(vm, &kept);
+	if (status != STATUS_OK && !told)
 		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
+	if (end == VM_SHUTDOWN && !told && !r->o.no_shutdown)
+		fprintf(stderr, "umbra: -no-shutdown keeps the machine after this, to be looked at\n");
 	hint_at_screen(r, vm);
 	end_recording(r, vm);
 	end_checks(r->escape.scope->check, &status);

@@ -20,8 +20,12 @@ void command_stop(struct scope *scope, char *suffix, char *rest, struct text *ou
 
 void command_cont(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
-	(void)suffix, (void)rest, (void)out;
-	vm_pause(scope->vm, false);
+	enum vm_end end;
+	(void)suffix, (void)rest;
+	if (vm_kept_end(scope->vm, &end))
+		monitor_refuse(scope, out, "the guest has ended: system_reset starts it anew, quit leaves");
+	else
+		vm_pause(scope->vm, false);
 }
 
 #define STEPS_MAX 1000000u /* at a time: how long a command may take */

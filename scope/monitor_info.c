@@ -26,23 +26,18 @@ static void info_irq(struct scope *scope, char *suffix, char *rest, struct text 
 	text_add_bytes(out, text, size < sizeof text ? size : sizeof text - 1);
 }
 
-static const char *status_of(const struct scope *scope)
-{
-	return !vm_is_paused(scope->vm) ? "running" : scope->ran ? "paused" : "prelaunch";
-}
-
 static void info_status(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
 	(void)suffix, (void)rest;
-	text_add(out, "VM status: %s%s\n", vm_is_paused(scope->vm) ? "paused" : "running",
-	         scope->ran ? "" : " (prelaunch)");
+	const char *status = scope_status(scope), *stands = vm_is_paused(scope->vm) ? "paused" : "running";
+	text_add(out, strcmp(status, stands) == 0 ? "VM status: %s\n" : "VM status: %s (%s)\n", stands, status);
 }
 
 static void info_status_json(struct scope *scope, char *suffix, char *rest, struct text *out)
 {
 	(void)suffix, (void)rest;
 	text_add(out, "{\"running\":%s,\"status\":\"%s\",\"engine\":\"%s\"}",
-	         vm_is_paused(scope->vm) ? "false" : "true", status_of(scope),
+	         vm_is_paused(scope->vm) ? "false" : "true", scope_status(scope),
 	         vm_get_engine(scope->vm) == VM_ENGINE_DIRECT ? "direct" : "portable");
 }
 

@@ -43,9 +43,8 @@ static void query_version(struct call *c)
 
 static void query_status(struct call *c)
 {
-	bool paused = vm_is_paused(c->scope->vm);
-	c->answer->value = json_pack("{s:b,s:s}", "running", !paused, "status",
-	                             !paused ? "running" : c->scope->ran ? "paused" : "prelaunch");
+	c->answer->value = json_pack("{s:b,s:s}", "running", !vm_is_paused(c->scope->vm), "status",
+	                             scope_status(c->scope));
 }
 
 static void query_name(struct call *c)
@@ -73,16 +72,6 @@ static void query_commands(struct call *c);
 
 /* ---- 2. Doing ------------------------------------------------------------------------------- */
 
-static void stop(struct call *c)
-{
-	vm_pause(c->scope->vm, true);
-}
-
-static void cont(struct call *c)
-{
-	vm_pause(c->scope->vm, false);
-}
-
 /* A line of the monitor that has nothing to say, unless it fails. */
 static void run_line(struct call *c, const char *line)
 {
@@ -90,6 +79,16 @@ static void run_line(struct call *c, const char *line)
 	if (!monitor_run(c->scope, line, &out))
 		qmp_refuse(c->answer, "GenericError", "%.*s", (int)strcspn(text_string(&out), "\n"), text_string(&out));
 	text_free(&out);
+}
+
+static void stop(struct call *c)
+{
+	vm_pause(c->scope->vm, true);
+}
+
+static void cont(struct call *c)
+{
+	run_line(c, "cont");
 }
 
 static void quit(struct call *c)

@@ -59,9 +59,18 @@ static void tell(struct scope *scope, const char *name, json_t *data)
 	json_decref(event);
 }
 
+static const char *end_reason(const struct scope *scope, enum vm_end end);
+
+static void tell_shutdown(struct scope *scope, enum vm_end end)
+{
+	const char *reason = end_reason(scope, end);
+	tell(scope, "SHUTDOWN", json_pack("{s:b,s:s}", "guest", strncmp(reason, "guest", 5) == 0, "reason", reason));
+}
+
 void qmp_tell_change(struct scope *scope, enum vm_change change)
 {
 	bool ours = scope->reset_asked;
+	enum vm_end end;
 	switch (change) {
 	case VM_CHANGE_PAUSED:
 		tell(scope, "STOP", NULL);
@@ -73,6 +82,10 @@ void qmp_tell_change(struct scope *scope, enum vm_change change)
 		scope->reset_asked = false;
 		tell(scope, "RESET", json_pack("{s:b,s:s}", "guest", !ours, "reason",
 		                               ours ? "host-qmp-system-reset" : "guest-reset"));
+		break;
+	case VM_CHANGE_ENDED:
+		vm_kept_end(scope->vm, &end);
+		tell_shutdown(scope, end);
 		break;
 	}
 }
@@ -106,8 +119,9 @@ static const char *end_reason(const struct scope *scope, enum vm_end end)
 
 void qmp_tell_end(struct scope *scope, enum vm_end end)
 {
-	const char *reason = end_reason(scope, end);
-	tell(scope, "SHUTDOWN", json_pack("{s:b,s:s}", "guest", strncmp(reason, "guest", 5) == 0, "reason", reason));
+	enum vm_end kept;
+	/* The guest's own was told when it was; this is that of the machine. */
+	tell_shutdown(scope, vm_kept_end(scope->vm, &kept) ? VM_KICKED : end);
 }
 
 /* ---- 2. The socket -------------------------------------------------------------------------- */

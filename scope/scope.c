@@ -124,6 +124,14 @@ void scope_end(struct scope *scope, enum vm_end end)
 	gdb_tell_end(scope, end);
 }
 
+const char *scope_status(const struct scope *scope)
+{
+	enum vm_end end;
+	if (vm_kept_end(scope->vm, &end))
+		return end == VM_POWER_OFF || end == VM_RESET ? "shutdown" : "guest-panicked";
+	return !vm_is_paused(scope->vm) ? "running" : scope->ran ? "paused" : "prelaunch";
+}
+
 /* ---- 2. Symbols ----------------------------------------------------------------------------- */
 
 /* A search in vain is not repeated for so long, by the guest's clock, and each time for twice as long. */

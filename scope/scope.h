@@ -74,6 +74,9 @@ void scope_close(struct scope *scope); /* NULL: nothing */
 /* The run is over: to who is still connected. */
 void scope_end(struct scope *scope, enum vm_end end);
 
+/* What the machine does, in QEMU's words: "running", "paused", "prelaunch", "shutdown", "guest-panicked". */
+const char *scope_status(const struct scope *scope);
+
 /* Look for names, if there are none: what symbols_at() and symbols_find() do by themselves.  Reading an image's symbols, or
  * searching a guest's memory for them, takes a while: so it is done when the first name is wanted, and not before. */
 void scope_want_symbols(struct scope *scope);

@@ -113,6 +113,8 @@ size_t console_put(struct console *console, const uint8_t *bytes, size_t count)
 		taken = count;
 	for (size_t k = 0; k < taken; k++)
 		console->out[(console->out_head + console->out_count++) % CONSOLE_OUT] = bytes[k];
+	if (taken)
+		console->mid_line = bytes[taken - 1] != '\n';
 	return taken;
 }
 
@@ -139,6 +141,11 @@ void vm_console_flush(struct vm *vm)
 {
 	vm->board->flush(vm);
 	console_flush(&vm->console);
+}
+
+bool vm_console_mid_line(const struct vm *vm)
+{
+	return vm->console.mid_line;
 }
 
 bool console_size(const struct console *console, uint16_t *columns, uint16_t *rows)

@@ -3,7 +3,7 @@
  * vmm/debug.c - a debugger of the guest, as the loop has it.
  *
  *   1. Stopping      the vm is paused, then the debugger hears of it
- *   2. Ends          a guest that cannot go on is shown before its run ends
+ *   2. Ends          a guest that cannot go on is shown before its run ends, or kept
  *   3. Asking        breakpoints and steps; while there are any, the portable engine runs
  *   4. Coming and going
  */
@@ -64,15 +64,33 @@ bool debug_stopped(struct vm *vm)
 
 /* ---- 2. Ends -------------------------------------------------------------------------------- */
 
+/* Is there anything by which a kept machine could be looked at, or left? */
+static bool anyone_looks(const struct vm *vm)
+{
+	return console_listens(&vm->console) || vm->descriptors;
+}
+
+bool vm_kept_end(const struct vm *vm, enum vm_end *end)
+{
+	*end = vm->end_shown;
+	return vm->config.keep_ends && vm->end_is_shown;
+}
+
 bool debug_keeps(struct vm *vm, enum vm_end end)
 {
 	const struct vm_stop stop = { .reason = VM_STOP_END, .why = vm->words };
-	bool shown = end == VM_SHUTDOWN || end == VM_STUCK || end == VM_KILLED || end == VM_CRASHED;
-	if (!vm->debugger || !shown)
+	bool broken = end == VM_SHUTDOWN || end == VM_STUCK || end == VM_KILLED || end == VM_CRASHED;
+	bool keeps = vm->config.keep_ends && (broken || end == VM_POWER_OFF || end == VM_RESET) && anyone_looks(vm);
+	if (!keeps && (!vm->debugger || !broken))
 		return false;
 	vm->end_shown = end;
 	vm->end_is_shown = true;
-	tell(vm, &stop);
+	if (keeps)
+		tell_change(vm, VM_CHANGE_ENDED);
+	if (vm->debugger)
+		tell(vm, &stop);
+	else
+		vm_pause(vm, true);
 	return true;
 }
 
@@ -89,10 +107,11 @@ void debug_forget_end(struct vm *vm)
 
 bool debug_ends(struct vm *vm, enum vm_end *end)
 {
+	if (vm_kept_end(vm, end))
+		return !anyone_looks(vm);
 	if (!vm->let_end || vm->paused)
 		return false;
 	debug_forget_end(vm);
-	*end = vm->end_shown;
 	return true;
 }
 

@@ -59,6 +59,7 @@ struct console {
 	bool gone;            /* the other end closed: nothing more can be said or heard */
 	int error;            /* errno of what made it so, 0: closed */
 	size_t out_head, out_count, in_head, in_count;
+	bool mid_line;        /* the last byte said ends no line */
 	uint8_t out[CONSOLE_OUT]; /* a ring */
 	uint8_t in[CONSOLE_IN];   /* a ring */
 };
@@ -109,12 +110,13 @@ struct vm {
 	const struct vm_listener *listener[VM_LISTENERS_MAX];
 	unsigned listeners;
 	bool reset_wanted;            /* vm_reset() */
+	bool reset_anew;              /* ... of a machine whose end was kept */
 	unsigned portable_holds;      /* who needs the portable engine: observers, a debugger */
 	enum vm_engine unheld;        /* the engine to go back to when nobody does any more */
 	const struct vm_debugger *debugger;
 	bool debug_holds, stepping;
 	bool pause_untold;            /* vm_pause() has paused it, and a debugger would like to know */
-	bool end_is_shown, let_end;   /* to the debugger; the run ends with... */
+	bool end_is_shown, let_end;   /* to the debugger, or kept; the run ends with... */
 	enum vm_end end_shown;
 	struct vm_descriptor descriptor[VM_DESCRIPTORS_MAX];
 	unsigned descriptors;
@@ -212,7 +214,7 @@ void tell_absent(struct vm *vm, bool write, um_gpa gpa, unsigned bytes, uint64_t
 
 void debug_paused(struct vm *vm);                   /* it is paused, by whomever */
 bool debug_stopped(struct vm *vm);                  /* CPU_EXIT_DEBUG; false: there is no debugger */
-bool debug_keeps(struct vm *vm, enum vm_end end);   /* shown to the debugger: the run does not end yet */
+bool debug_keeps(struct vm *vm, enum vm_end end);   /* shown to the debugger, or kept: the run does not end yet */
 bool debug_ends(struct vm *vm, enum vm_end *end);   /* ... now it does */
 void debug_forget_end(struct vm *vm);               /* the guest is another now */
 

@@ -151,7 +151,8 @@ static bool look_around(struct vm *vm, struct pace *pace, uint64_t now)
 	if (vm->console.out_count)
 		console_flush(&vm->console);
 	if (atomic_exchange_explicit(&vm->kicked, false, memory_order_relaxed)) {
-		pace->end = end_with(vm, VM_KICKED, "asked to leave", false);
+		if (!vm_kept_end(vm, &pace->end))
+			pace->end = end_with(vm, VM_KICKED, "asked to leave", false);
 		return true;
 	}
 	if (vm->aborted) {
@@ -192,7 +193,9 @@ static bool obey_request(struct vm *vm, struct pace *pace)
 	case BOARD_RESET:
 		break;
 	}
-	if (vm->config.no_reboot) {
+	bool anew = vm->reset_anew;
+	vm->reset_anew = false;
+	if (vm->config.no_reboot && !anew) {
 		pace->end = end_with(vm, VM_RESET, "the guest asked for a reset", false);
 		return true;
 	}
@@ -311,7 +314,7 @@ enum vm_end vm_run(struct vm *vm)
 		uint64_t now = vm_now(vm);
 		if (look_around(vm, &pace, now) || debug_ends(vm, &pace.end))
 			break;
-		if (vm->reset_wanted && obey_request(vm, &pace))
+		if (vm->reset_wanted && obey_request(vm, &pace) && !debug_keeps(vm, pace.end))
 			break;
 		if (vm->paused)
 			debug_paused(vm);

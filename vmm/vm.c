@@ -117,8 +117,12 @@ bool reset_vm(struct vm *vm, struct guest_error *error)
 
 void vm_reset(struct vm *vm)
 {
+	enum vm_end kept;
 	vm->reset_wanted = true;
+	vm->reset_anew = vm_kept_end(vm, &kept);
 	debug_forget_end(vm);
+	if (vm->reset_anew && !vm->debugger)
+		vm_pause(vm, false);
 	cpu_kick(vm->cpu);
 }
 
@@ -216,8 +220,13 @@ bool vm_is_paused(const struct vm *vm)
 
 void vm_pause(struct vm *vm, bool paused)
 {
+	enum vm_end kept;
 	if (paused == vm->paused)
 		return;
+	if (!paused && vm_kept_end(vm, &kept)) {
+		vm->pause_untold = true; /* a debugger hears that it stopped again at once */
+		return;
+	}
 	if (paused)
 		vm_now(vm);
 	else

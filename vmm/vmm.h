@@ -59,6 +59,7 @@ enum vm_change {
 	VM_CHANGE_PAUSED,   /* by vm_pause() */
 	VM_CHANGE_RESUMED,
 	VM_CHANGE_RESET,    /* the guest was reset, and is loaded again */
+	VM_CHANGE_ENDED,    /* keep_ends: vm_kept_end() and vm_last_words() say how; VM_CHANGE_PAUSED follows */
 };
 struct vm_listener {
 	void *user;
@@ -96,6 +97,8 @@ struct vm_config {
 	uint32_t max_tables, max_roots, prefetch; /* 0: the defaults */
 	uint16_t debug_exit_port;
 	bool no_reboot;               /* a guest's reset ends the run */
+	bool keep_ends;               /* the guest's own ends leave the machine paused, as vm_kept_end() says, for as long as
+	                               * a console or a descriptor is there by which somebody could look at it */
 	struct vm_console console;
 	struct guest_request guest;   /* ram, ram_bytes are filled in */
 	FILE *log;                    /* -d output, or NULL */
@@ -159,11 +162,15 @@ void vm_pause(struct vm *vm, bool paused);
 int vm_end_recording(struct vm *vm, uint64_t *operations);
 bool vm_is_paused(const struct vm *vm);
 uint32_t vm_exit_code(const struct vm *vm);
+/* keep_ends: has the guest ended?  Then nothing but a reset or vm_restore() makes it go on, and a vm_kick() ends the run
+ * with this. */
+bool vm_kept_end(const struct vm *vm, enum vm_end *end);
 /* How the last vm_run() ended, with registers: lines of text. */
 const char *vm_last_words(struct vm *vm);
 uint64_t vm_now(struct vm *vm); /* the guest's clock: ns since its start, without pauses */
 bool vm_has_spoken(const struct vm *vm); /* something on its console, ever */
 void vm_console_flush(struct vm *vm); /* the guest's waiting output, before somebody else writes there */
+bool vm_console_mid_line(const struct vm *vm); /* ... and whether its last line has an end yet */
 
 /* Observe the guest from the next instruction on (`observer` stays the caller's, until it is taken off).  An observed
  * guest runs on the portable engine, the only one that knows its instructions; when the last observer has gone the other
@@ -181,7 +188,8 @@ void vm_unlisten(struct vm *vm, const struct vm_listener *listener);
 void vm_set_log(struct vm *vm, unsigned mask);
 unsigned vm_log_mask(const struct vm *vm);
 
-/* The reset button: soon, in vm_run(), as if the guest had asked for it (no_reboot ends the run). */
+/* The reset button: soon, in vm_run(), as if the guest had asked for it (no_reboot ends the run).  A machine whose end is
+ * kept starts anew, no_reboot or not, and runs unless there is a debugger. */
 void vm_reset(struct vm *vm);
 /* The NMI button.  false: this machine has none. */
 bool vm_nmi(struct vm *vm);

@@ -145,6 +145,7 @@ refused 2 'UTC' 'local time' -- run "$work/elf" -rtc base=localtime
 refused 2 'only none' 'a network of the old kind' -- run "$work/elf" -net nic
 refused 2 'needs a value' 'an option without its value' -- run "$work/elf" -m
 refused 2 'takes no value' 'a value too many' -- run "$work/elf" -no-reboot=1
+refused 2 'nothing could look' '-no-shutdown that nobody could look at' -- run "$work/elf" -no-shutdown -serial null
 refused 2 'two images' 'two images' -- run -kernel "$work/elf" "$work/elf"
 refused 2 'needs memory' 'memory size 0' -- run "$work/elf" -m 0
 refused 2 'size is wanted' 'a memory size that is none' -- run "$work/elf" -m lots

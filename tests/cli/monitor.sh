@@ -130,6 +130,22 @@ first_steps() { answers '^00100[0-9a-f]* <start+' step && answers 'prelaunch\|pa
 check "steps from the first instruction" first_steps
 check "quit while paused ends the run" ends_well
 
+# -no-shutdown: what a triple fault left is looked at; where nobody could, the run ends.
+start -serial null -no-shutdown -qmp "unix:$socket" "$build/guests/bad/triple-fault"
+until_kept() {
+	for i in $(seq 100); do
+		answers 'paused (guest-panicked)' info status && return
+		sleep 0.1
+	done
+	false
+}
+kept_end() { status=0; say 0 quit && { wait "$pid" || status=$?; pid=; [ $status = 6 ] && [ "$(grep -c '^umbra: triple fault' "$tmp/err")" = 1 ]; }; }
+check "-no-shutdown keeps a triple fault" until_kept
+check "... whose registers and tables can be seen" eval "answers 'eip=' info registers && answers 'paging is off' pt && refuses 'system_reset starts it anew' cont"
+check "... and quit has its status, its words were said once" kept_end
+alone() { status=0; timeout 20 "$umbra" run -no-shutdown "$build/guests/bad/triple-fault" </dev/null >"$tmp/out" 2>"$tmp/err" || status=$?; [ $status = 6 ]; }
+check "... but not where nobody could look at it" alone
+
 # A paravirtual guest has neither the lines nor the controller.
 start -serial null -S -machine lguest -monitor "unix:$tmp/people" -qmp "unix:$socket" "$build/guests/pv.elf"
 check "a machine without an NMI says so" refuses 'no NMI' nmi

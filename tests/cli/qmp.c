@@ -266,6 +266,56 @@ static void each_end_has_its_reason(void **state)
 	}
 }
 
+/* -no-shutdown: the end is told, the machine stays, for the monitor too; a reset starts it anew, quit ends it as it ended. */
+static void a_kept_machine_is_looked_at_and_starts_anew(void **state)
+{
+	static const struct {
+		const char *code;
+		size_t bytes;
+		const char *more, *reason, *status;
+		int exit;
+	} ends[] = {
+		{ FAULTS, sizeof FAULTS - 1, "-S -no-shutdown -no-reboot", "guest-panic", "guest-panicked", 6 },
+		{ WAITS, sizeof WAITS - 1, "-S -no-shutdown", "guest-panic", "guest-panicked", 8 },
+		{ RESETS, sizeof RESETS - 1, "-S -no-shutdown -no-reboot", "guest-reset", "shutdown", 0 },
+	};
+	(void)state;
+	for (size_t k = 0; k < sizeof ends / sizeof ends[0]; k++) {
+		struct running r;
+		struct peer p;
+		run_start(&r, ends[k].code, ends[k].bytes, ends[k].more);
+		negotiate(&p, r.qmp);
+		say(&p, "{\"execute\":\"cont\"}\n");
+		expect_event(&p, "RESUME", NULL, false);
+		expect_return(&p);
+		for (unsigned again = 0; again < 2; again++) {
+			expect_event(&p, "SHUTDOWN", ends[k].reason, true);
+			expect_event(&p, "STOP", NULL, false);
+			say(&p, "{\"execute\":\"query-status\"}\n");
+			json_t *answer = hear(&p);
+			const char *status =
+				json_string_value(json_object_get(json_object_get(answer, "return"), "status"));
+			assert_string_equal(status ? status : "none", ends[k].status);
+			json_decref(answer);
+			say(&p, "{\"execute\":\"cont\"}\n");
+			answer = hear(&p);
+			assert_non_null(json_object_get(answer, "error"));
+			json_decref(answer);
+			if (again)
+				break;
+			say(&p, "{\"execute\":\"system_reset\"}\n");
+			expect_event(&p, "RESUME", NULL, false);
+			expect_return(&p);
+			expect_event(&p, "RESET", "host-qmp-system-reset", false);
+		}
+		say(&p, "{\"execute\":\"quit\"}\n");
+		expect_return(&p);
+		expect_event(&p, "SHUTDOWN", "host-qmp-quit", false);
+		assert_int_equal(run_end(&r), ends[k].exit);
+		peer_close(&p);
+	}
+}
+
 static void the_reset_button_ends_a_run_without_reboot(void **state)
 {
 	struct running r;
@@ -394,6 +444,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_session_hears_of_stop_resume_reset_and_the_end),
 		cmocka_unit_test(each_end_has_its_reason),
+		cmocka_unit_test(a_kept_machine_is_looked_at_and_starts_anew),
 		cmocka_unit_test(the_reset_button_ends_a_run_without_reboot),
 		cmocka_unit_test(a_signal_is_an_end_too),
 		cmocka_unit_test(a_guest_that_resets_itself_is_served),
