@@ -152,7 +152,7 @@ check "a machine without an NMI says so" refuses 'no NMI' nmi
 check "... and without an interrupt controller" refuses 'no interrupt controller' info irq
 check "... and without VGA memory" refuses 'no VGA text memory' info screen
 other_socket() { # other_socket VERB WORD
-	"$umbra" "$1" "$tmp/people" $2 >"$tmp/answer" 2>"$tmp/complaint" && return 1
+	"$umbra" "$1" "$tmp/people" ${2-} >"$tmp/answer" 2>"$tmp/complaint" && return 1
 	has '^umbra: that is a -monitor socket; -qmp makes the one that is needed$' "$tmp/complaint" && [ ! -s "$tmp/answer" ]
 }
 check "the other socket, for people: so it says" other_socket monitor help
