@@ -24,7 +24,7 @@ need() {
 ended() { [ "$(cat "$tmp/status")" = "$1" ] || { cat "$tmp/status" "$tmp/out"; false; }; }
 all="printf 'install ok installed'"
 
-plan 8
+plan 12
 path_with dpkg-query 'exit 1'
 need
 check "no apt: it stops" ended 1
@@ -43,3 +43,19 @@ check "apt fails: the lists were read anew once" [ "$(grep -c '^update' "$tmp/ca
 path_with dpkg-query 'exit 1' apt-get 'exit 0' id 'echo 1000' sudo "echo sudo >$tmp/sudo; \"\$@\""
 need
 check "an ordinary user with sudo: sudo is used" [ -e "$tmp/sudo" ]
+
+# Their words.
+knows_not() { # knows_not SCRIPT WORD
+	status=0
+	sh "$1" "$2" >"$tmp/out" 2>&1 || status=$?
+	[ "$status" = 2 ] && has "knows no '$2'" "$tmp/out" && has "^usage: $1 " "$tmp/out"
+}
+check "./run refuses words that it does not know" knows_not ./run FOO=bar
+check "./check as well" knows_not ./check KERNEL=vmlinuz
+printf '#!/bin/sh\nexit 0\n' >"$tmp/bin/make"
+printf '#!/bin/sh\n%s\n' "$all" >"$tmp/bin/dpkg-query"
+chmod +x "$tmp/bin/make" "$tmp/bin/dpkg-query"
+mkdir "$tmp/stubs" && mv "$tmp/bin/make" "$tmp/bin/dpkg-query" "$tmp/stubs"
+PATH=$tmp/stubs:$PATH ./run BUILD="$build" KERNEL=/nonexistent INITRD=/nonexistent </dev/null >"$tmp/out" 2>&1 && echo fine >>"$tmp/out"
+check "a kernel that is missing is named" has '^umbra: /nonexistent: No such file' "$tmp/out"
+check "... and the last word is ours" eval 'tail -n 1 "$tmp/out" | grep "^umbra: umbra ended with status 4$"'
