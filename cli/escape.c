@@ -122,14 +122,16 @@ static const struct {
 } commands[] = {
 	{ 'x', leave_vm, "leave" },
 	{ 'c', toggle_monitor, "the monitor, and back" },
-	{ 'h', say_help, "this help" },
-	{ '?', say_help, "this help" },
+	{ 'h', say_help, "this help (? too)" },
+	{ '?', say_help, NULL },
 };
 
 static void say_help(struct escape *e)
 {
 	for (size_t k = 0; k < sizeof commands / sizeof commands[0]; k++) {
 		char line[80];
+		if (!commands[k].help)
+			continue;
 		snprintf(line, sizeof line, "\r\nCtrl-A %c       %s", commands[k].key, commands[k].help);
 		say(e, line);
 	}

@@ -282,17 +282,16 @@ static void end_recording(struct run *r, struct vm *vm)
 		        r->o.record_path, strerror(failed), operations);
 }
 
-/* What only the end decides; and what was found at places that were reported already. */
-static void end_checks(struct check *check, int *status)
+static void sum_up_checks(const struct check *check)
 {
 	uint64_t met = 0;
 	unsigned places;
 	if (!check)
 		return;
-	if (check_end(check))
-		*status = STATUS_REPORTED;
 	places = check_reports(check, &met);
-	if (met)
+	if (!met)
+		fprintf(stderr, "umbra: -check: nothing to report\n");
+	else
 		fprintf(stderr, "umbra: -check: %u place%s reported, met %" PRIu64 " time%s\n", places, places == 1 ? "" : "s",
 		        met, met == 1 ? "" : "s");
 }
@@ -371,14 +370,41 @@ static void confine(const struct run_options *o, struct vm *vm)
 		fprintf(stderr, "umbra: translated code could make system calls: %s\n", why);
 }
 
+/* Which is slower than was asked for. */
+static void say_engine(const struct run_options *o, struct vm *vm)
+{
+	if (o->engine != VM_ENGINE_PORTABLE && (o->checks || o->traced))
+		fprintf(stderr, "umbra: note: an observed guest runs on the portable engine\n");
+	else if (o->engine == VM_ENGINE_AUTO && vm_engine_reason(vm))
+		fprintf(stderr, "umbra: note: -engine portable: %s\n", vm_engine_reason(vm));
+}
+
+/* What ended the run, where that is no good end; once.  Returns the exit status. */
+static int say_end(struct run *r, struct vm *vm, enum vm_end end)
+{
+	struct check *check = r->escape.scope->check;
+	enum vm_end kept;
+	int status = status_of(vm, end);
+	bool told = end == VM_DEBUG_EXIT || end == VM_DIFFERS || vm_kept_end(vm, &kept);
+	if (!r->escape.scope->leave)
+		end_line(&r->escape);
+	/* (Some checks are decided at the end only.) */
+	if (check && check_end(check)) {
+		fprintf(stderr, "umbra: %s\n", CHECK_FATAL_WHY);
+		return STATUS_REPORTED;
+	}
+	if (status != STATUS_OK && !told)
+		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
+	if (end == VM_SHUTDOWN && !told && !r->o.no_shutdown)
+		fprintf(stderr, "umbra: -no-shutdown keeps the machine after this, to be looked at\n");
+	return status;
+}
+
 /* `judge`: a second machine, with -engine check. */
 static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 {
 	r->escape.vm = vm;
-	if (r->o.engine == VM_ENGINE_DIRECT && r->o.checks)
-		fprintf(stderr, "umbra: -check: the guest runs on the portable engine\n");
-	if (r->o.engine == VM_ENGINE_AUTO && !r->o.checks && vm_engine_reason(vm))
-		fprintf(stderr, "umbra: -engine portable: %s\n", vm_engine_reason(vm));
+	say_engine(&r->o, vm);
 	r->listener = (struct vm_listener){ .user = r, .changed = on_change };
 	if (r->o.no_shutdown)
 		vm_listen(vm, &r->listener);
@@ -390,16 +416,10 @@ static int run_to_end(struct run *r, struct vm *vm, struct vm *judge)
 	enum vm_end end = judge ? run_check(vm, judge, &r->o) : vm_run(vm);
 	close_terminal();
 	scope_end(r->escape.scope, end);
-	int status = status_of(vm, end);
-	enum vm_end kept;
-	bool told = end == VM_DEBUG_EXIT || end == VM_DIFFERS || vm_kept_end(vm, &kept);
-	if (status != STATUS_OK && !told)
-		fprintf(stderr, "umbra: %s%s", blame(vm, end), vm_last_words(vm));
-	if (end == VM_SHUTDOWN && !told && !r->o.no_shutdown)
-		fprintf(stderr, "umbra: -no-shutdown keeps the machine after this, to be looked at\n");
+	int status = say_end(r, vm, end);
 	hint_at_screen(r, vm);
 	end_recording(r, vm);
-	end_checks(r->escape.scope->check, &status);
+	sum_up_checks(r->escape.scope->check);
 	end_trace(r->escape.scope);
 	print_stats(vm, r->o.stats, stderr);
 	if (r->o.hypercalls)

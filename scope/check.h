@@ -78,6 +78,7 @@ struct check *check_new(struct vm *vm, const struct check_config *config);
 void check_free(struct check *check); /* NULL: nothing */
 /* The guest has ended: what was waited for, in its favour, is reported.  true: with CHECK_FATAL, and there is any report. */
 bool check_end(struct check *check);
+#define CHECK_FATAL_WHY "check: something was reported (-check LIST,fatal)"
 
 /* Without a vm: the caller passes on what the parts tell, check_access() as cpu_observer.translated. */
 struct check *check_attach(const struct check_target *target, const struct check_config *config);

@@ -84,5 +84,5 @@ void report(struct check *k, const struct finding *finding)
 	r->bucket[at] = (uint16_t)++r->count;
 	say(k, finding->kind, &r->list[r->count - 1]);
 	if (checks(k, CHECK_FATAL) && k->target.stop)
-		k->target.stop(k->target.user, "check: something was reported (-check LIST,fatal)");
+		k->target.stop(k->target.user, CHECK_FATAL_WHY);
 }

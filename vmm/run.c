@@ -320,7 +320,7 @@ enum vm_end vm_run(struct vm *vm)
 			debug_paused(vm);
 		if (vm->paused || (vm->board->is_full && vm->board->is_full(vm)))
 			sleep_until(vm, UINT64_MAX);
-		else if (run_slice(vm, &pace, now) && !debug_keeps(vm, pace.end))
+		else if (run_slice(vm, &pace, now) && !vm->aborted && !debug_keeps(vm, pace.end))
 			break;
 	}
 	leave_engine(vm);

@@ -53,7 +53,7 @@ json() { # one line, an object of numbers
 json_of_some_engine() {
 	cp "$tmp/err" "$tmp/auto"
 	tail -n 1 "$tmp/auto" | grep -q -x -E '\{("[a-z0-9_]+":[0-9]+,?)+\}' || { cat "$tmp/auto"; false; }
-	grep -q direct_blocks "$tmp/auto" || has '^umbra: -engine portable: ' "$tmp/auto"
+	grep -q direct_blocks "$tmp/auto" || has '^umbra: note: -engine portable: ' "$tmp/auto"
 }
 limited() { # limited ENGINE STATUS: under a limit of address space
 	(ulimit -v 2000000 && run "$2" "$tmp/hello" -engine "$1") && [ "$(wc -l <"$tmp/err")" = 1 ] && has '^umbra: ' "$tmp/err"

@@ -17,7 +17,8 @@ run() { # run WANTED-STATUS OPTIONS...: $tmp/out, $tmp/err
 	[ "$status" = "$wanted" ] || { tail -n 5 "$tmp/out"; head -n 20 "$tmp/err"; echo "status $status"; false; }
 }
 silent() { # silent WANTED-STATUS OPTIONS...
-	run "$@" && hasnt '^check: \|^umbra: ' "$tmp/err"
+	run "$@" && hasnt '^check: ' "$tmp/err" && has '^umbra: -check: nothing to report$' "$tmp/err" &&
+		[ "$(wc -l <"$tmp/err")" = 2 ] # (and the note on the engine)
 }
 kinds() { grep '^check: ' "$tmp/err" | sort -u; } # what was reported
 only() { # only PATTERN: nothing else, and that at least once
@@ -60,8 +61,8 @@ bad_words() {
 }
 check "words that are none" bad_words
 check "not with -engine check" run 2 -engine check -check tlb "$sound"
-on_direct() { run 0 -engine direct -check tlb "$sound" && has '^umbra: -check: .*portable engine$' "$tmp/err" &&
-	[ "$(wc -l <"$tmp/err")" = 1 ]; }
+on_direct() { run 0 -engine direct -check tlb "$sound" && [ "$(grep -c '^umbra: note: .*portable engine$' "$tmp/err")" = 1 ] &&
+	[ "$(wc -l <"$tmp/err")" = 2 ]; }
 check "with -engine direct: one line says that it is the other one" on_direct
 as_json() {
 	run 0 -check tlb,json -append without2 -kernel "$sound" && grep '^{' "$tmp/err" >"$tmp/line" && [ "$(wc -l <"$tmp/line")" = 1 ] &&

@@ -41,7 +41,8 @@ only() { # only NAME CHECK...: -check all reports these, each once
 }
 silent() { # silent NAME WORD: without the bug
 	run "$1" -check all -append "$2"
-	hasnt '^check\|check:' "$tmp/out" && [ "$(tail -n 1 "$tmp/out")" = 'as expected' ] && [ "$status" = 0 ] ||
+	hasnt '^check' "$tmp/out" && has '^as expected$' "$tmp/out" && [ "$status" = 0 ] &&
+		[ "$(tail -n 1 "$tmp/out")" = 'umbra: -check: nothing to report' ] ||
 		{ cat "$tmp/out"; echo "status $status"; false; }
 }
 same_words() { # on both engines, unobserved
