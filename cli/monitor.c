@@ -81,7 +81,7 @@ int monitor_verb(int argc, char **argv)
 		return STATUS_OK;
 	}
 	if (argc < 3)
-		return refuse("a socket and a command are wanted; try `umbra help monitor`");
+		return refuse("it needs a socket and a command; try `umbra help monitor`");
 	for (int k = 2; k < argc; k++)
 		text_add(&line, "%s%s", k > 2 ? " " : "", argv[k]);
 	int status = line.cut ? refuse("the command is too long") : send_line(argv[1], text_string(&line));

@@ -47,7 +47,7 @@ static bool parse_count(struct parse *p, const char *name, const char *text, uin
 	uint64_t number;
 	char *end;
 	if (!parse_number(text, most, &number, &end) || *end || number < least)
-		return refuse_option(p, "%s %.60s: a number from %llu to %llu is wanted", name, text,
+		return refuse_option(p, "%s %.60s: a number from %llu to %llu is expected", name, text,
 		                     (unsigned long long)least, (unsigned long long)most);
 	*value = (uint32_t)number;
 	return true;
@@ -61,7 +61,7 @@ static bool set_memory(struct parse *p, const char *text)
 	if (strncmp(text, "size=", 5) == 0)
 		text += 5;
 	if (!parse_number(text, UINT64_MAX >> 31, &number, &end))
-		return refuse_option(p, "-m %.60s: a size is wanted, such as 256, 256M or 1G", text);
+		return refuse_option(p, "-m %.60s: a size is expected, such as 256, 256M or 1G", text);
 	switch (*end) {
 	case 'K': case 'k': shift = 10; end++; break;
 	case 'M': case 'm': shift = 20; end++; break;
@@ -69,10 +69,12 @@ static bool set_memory(struct parse *p, const char *text)
 	default: break;
 	}
 	if (*end)
-		return refuse_option(p, "-m %.60s: a size is wanted, such as 256, 256M or 1G", text);
+		return refuse_option(p, "-m %.60s: a size is expected, such as 256, 256M or 1G", text);
 	p->o->ram_bytes = number << shift;
 	if (p->o->ram_bytes == 0)
 		return refuse_option(p, "-m %.60s: a guest needs memory", text);
+	if (p->o->ram_bytes > VM_RAM_MAX)
+		return refuse_option(p, "-m %.60s: at most %llu MiB; the rest of 4 GiB is for devices", text, VM_RAM_MAX >> 20);
 	if (p->o->ram_bytes & 0xFFFFF)
 		return refuse_option(p, "-m %.60s: whole MiB only", text);
 	return true;
@@ -391,7 +393,7 @@ static bool set_check_every(struct parse *p, const char *value)
 	char *end;
 	if (!parse_number(value, UINT64_MAX / 2, &p->o->check_every, &end) || !p->o->check_every ||
 	    (*end == '@' && !parse_number(end + 1, UINT64_MAX / 2, &p->o->check_from, &end)) || *end)
-		return refuse_option(p, "-check-every %.60s: instructions are wanted, N or N@FROM", value);
+		return refuse_option(p, "-check-every %.60s: instructions are expected, N or N@FROM", value);
 	return true;
 }
 

@@ -51,7 +51,7 @@ static bool add_drive(struct parse *p, const struct vm_drive *drive, const char 
 	if (o->drives == VM_DRIVES_MAX)
 		return refuse_option(p, "-drive: at most %u disks", VM_DRIVES_MAX);
 	if (length == 0 || length >= DRIVE_PATH_MAX)
-		return refuse_option(p, "-drive: file=FILE is wanted, a name of at most %u bytes",
+		return refuse_option(p, "-drive: file=FILE is expected, a name of at most %u bytes",
 		                     DRIVE_PATH_MAX - 1);
 	memcpy(o->drive_path[o->drives], path, length);
 	o->drive_path[o->drives][length] = 0;

@@ -43,7 +43,7 @@ static bool set_times(struct options *o, const char *value)
 	char *end = NULL;
 	unsigned long number = value && *value >= '0' && *value <= '9' ? strtoul(value, &end, 10) : 0;
 	if (number == 0 || number > TIMES_MAX || *end) {
-		fprintf(stderr, "umbra: -times%s%.60s: a number from 1 to %u is wanted\n", value ? " " : "",
+		fprintf(stderr, "umbra: -times%s%.60s: a number from 1 to %u is expected\n", value ? " " : "",
 		        value ? value : "", TIMES_MAX);
 		return false;
 	}

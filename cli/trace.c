@@ -38,7 +38,7 @@ static bool set_filter(struct options *o, const char *name, const char *value)
 	struct symbols_error error;
 	char item[512];
 	if (strchr(value, ',') || (size_t)snprintf(item, sizeof item, "%s=%s", name, value) >= sizeof item) {
-		fprintf(stderr, "umbra: -%s %.60s: one value is wanted\n", name, value);
+		fprintf(stderr, "umbra: -%s %.60s: one value is expected\n", name, value);
 		return false;
 	}
 	if (trace_options_parse(&o->trace, item, false, &error))
@@ -54,7 +54,7 @@ static bool set_number(const char *name, const char *value, unsigned long most, 
 	*number = strtoul(value, &end, 10);
 	if (*value >= '0' && *value <= '9' && !*end && !errno && *number >= 1 && *number <= most)
 		return true;
-	fprintf(stderr, "umbra: -%s %.60s: a number from 1 to %lu is wanted\n", name, value, most);
+	fprintf(stderr, "umbra: -%s %.60s: a number from 1 to %lu is expected\n", name, value, most);
 	return false;
 }
 

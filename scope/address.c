@@ -38,7 +38,7 @@ static bool parse_tcp(const char *where, struct socket_address *a, char *why, si
 {
 	char *colon = strrchr(a->text, ':'), *host = a->text, *end;
 	if (!colon)
-		return socket_fail(why, bytes, "%.80s: tcp:[HOST]:PORT is wanted", where);
+		return socket_fail(why, bytes, "%.80s: tcp:[HOST]:PORT is expected", where);
 	*colon = 0;
 	a->port = colon + 1;
 	unsigned long port = strtoul(a->port, &end, 10);
@@ -58,7 +58,7 @@ bool parse_socket_address(const char *where, struct socket_address *a, char *why
 	bool tcp = strncmp(where, "tcp:", 4) == 0;
 	*a = (struct socket_address){ .is_unix = strncmp(where, "unix:", 5) == 0 };
 	if (!tcp && !a->is_unix)
-		return socket_fail(why, bytes, "%.80s: tcp:[HOST]:PORT or unix:PATH is wanted", where);
+		return socket_fail(why, bytes, "%.80s: tcp:[HOST]:PORT or unix:PATH is expected", where);
 	const char *from = where + (tcp ? 4 : 5);
 	if (!check_suffix(where, where + length, why, bytes))
 		return false;
@@ -70,7 +70,7 @@ bool parse_socket_address(const char *where, struct socket_address *a, char *why
 	if (tcp)
 		return parse_tcp(where, a, why, bytes);
 	if (length == 0 || length >= sizeof ((struct sockaddr_un *)0)->sun_path)
-		return socket_fail(why, bytes, "%.80s: a path of 1 to %zu bytes is wanted", where,
+		return socket_fail(why, bytes, "%.80s: a path of 1 to %zu bytes is expected", where,
 		            sizeof ((struct sockaddr_un *)0)->sun_path - 1);
 	return true;
 }

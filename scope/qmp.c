@@ -131,7 +131,7 @@ static void run_request(struct qmp *q)
 	else if (strcmp(name, "qmp_capabilities") == 0)
 		negotiate(q, arguments, &answer);
 	else if (!q->negotiated)
-		qmp_refuse(&answer, "CommandNotFound", "qmp_capabilities is to be the first command");
+		qmp_refuse(&answer, "CommandNotFound", "qmp_capabilities must be the first command");
 	else
 		qmp_execute(q->scope, name, arguments, &answer);
 	say_answer(q, &answer, json_is_object(request) ? json_object_get(request, "id") : NULL);

@@ -135,9 +135,9 @@ static void dump_guest_memory(struct call *c)
 	const char *protocol = string_of(c, "protocol");
 	char why[512];
 	if (json_is_true(json_object_get(c->arguments, "paging")))
-		qmp_refuse(c->answer, "GenericError", "a dump is by guest-physical address: paging is to be false");
+		qmp_refuse(c->answer, "GenericError", "a dump is by guest-physical address: paging must be false");
 	else if (strncmp(protocol, "file:", 5) != 0)
-		qmp_refuse(c->answer, "GenericError", "protocol is to be file:NAME");
+		qmp_refuse(c->answer, "GenericError", "protocol must be file:NAME");
 	else if (!dump_write(c->scope->vm, protocol + 5, NULL, 0, why, sizeof why))
 		qmp_refuse(c->answer, "GenericError", "%s", why);
 }
@@ -279,7 +279,7 @@ static bool check_arguments(const char *list, json_t *arguments, struct qmp_answ
 		if (!find_argument(list, key, &kind))
 			qmp_refuse(answer, "GenericError", "there is no argument '%.40s'", key);
 		else if (!is_kind(value, kind))
-			qmp_refuse(answer, "GenericError", "argument '%s' is to be %s", key,
+			qmp_refuse(answer, "GenericError", "argument '%s' must be %s", key,
 			           kind == 's' ? "a string" : kind == 'b' ? "true or false" : "a number");
 	}
 	for (const char *at = list; (at = strchr(at, ':')) != NULL; at++) {

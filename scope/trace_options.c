@@ -65,8 +65,8 @@ static bool parse_events(struct trace_options *o, const char *list, struct symbo
 		size_t length = strcspn(at, "+");
 		uint32_t kinds = kinds_of(at, length);
 		if (!kinds)
-			return refuse(error, "events: there is no '%.*s'; all, usual, faults, fills, flushes, tables, or one kind "
-			              "of the manual's, with + between them", (int)(length < 40 ? length : 40), at);
+			return refuse(error, "events: there is no '%.*s'; all, usual, faults, fills, flushes, tables, or kinds "
+			              "that umbra(1) lists, with + between them", (int)(length < 40 ? length : 40), at);
 		o->filter.kinds |= kinds;
 		at += length;
 		if (!*at)
@@ -80,7 +80,7 @@ static bool parse_address(const char *name, const char *text, uint32_t *value, s
 	errno = 0;
 	unsigned long long number = strtoull(text, &end, 0);
 	if (*text < '0' || *text > '9' || *end || errno || number > UINT32_MAX)
-		return refuse(error, "%s=%.40s: a 32-bit address is wanted", name, text);
+		return refuse(error, "%s=%.40s: a 32-bit address is expected", name, text);
 	*value = (uint32_t)number;
 	return true;
 }
@@ -97,7 +97,7 @@ static bool parse_bytes(struct trace_options *o, const char *text, struct symbol
 		shift = 20, end++;
 	if (*text < '0' || *text > '9' || *end || errno || number > TRACE_RING_MAX || number << shift < TRACE_RING_MIN ||
 	    number << shift > TRACE_RING_MAX)
-		return refuse(error, "size=%.40s: %uK to %uM is wanted", text, TRACE_RING_MIN >> 10, TRACE_RING_MAX >> 20);
+		return refuse(error, "size=%.40s: %uK to %uM is expected", text, TRACE_RING_MIN >> 10, TRACE_RING_MAX >> 20);
 	o->bytes = (size_t)(number << shift);
 	return true;
 }
@@ -114,11 +114,11 @@ static bool parse_item(struct trace_options *o, char *item, struct symbols_error
 {
 	char *value = strchr(item, '=');
 	if (!value)
-		return refuse(error, "'%.60s': NAME=VALUE is wanted; events, cr3, from, to, size, file, format", item);
+		return refuse(error, "'%.60s': NAME=VALUE is expected; events, cr3, from, to, size, file, format", item);
 	*value++ = 0;
 	if (strcmp(item, "file") == 0) {
 		snprintf(o->path, sizeof o->path, "%s", value);
-		return *value || refuse(error, "file=: a file is wanted");
+		return *value || refuse(error, "file=: a file is expected");
 	}
 	if (strcmp(item, "events") == 0)
 		return parse_events(o, value, error);
@@ -149,13 +149,13 @@ bool trace_options_parse(struct trace_options *o, const char *text, bool with_pa
 			memcpy(o->path, item, length + 1);
 			with_path = false;
 			if (!length)
-				return refuse(error, "a file is wanted first");
+				return refuse(error, "the file comes first");
 		} else if (!parse_item(o, item, error)) {
 			return false;
 		}
 	}
 	if (with_path)
-		return refuse(error, "a file is wanted");
+		return refuse(error, "a file is expected");
 	if (o->filter.from > o->filter.to)
 		return refuse(error, "from= is behind to=");
 	return true;

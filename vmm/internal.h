@@ -35,7 +35,6 @@
 #define TSC_HZ 1000000000u    /* the guest's time stamp counts nanoseconds */
 
 #define RAM_MIN (1ull << 20)
-#define RAM_MAX (3584ull << 20) /* the rest of 4 GiB is for devices */
 
 #define EFLAGS_IF (1u << 9)
 

@@ -55,9 +55,9 @@ bool map_ram(struct vm *vm, struct guest_error *error)
 {
 	uint64_t bytes = vm->config.ram_bytes, all = bytes + vm->board->device_bytes;
 	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-	if (bytes < RAM_MIN || bytes > RAM_MAX || bytes % RAM_MIN)
+	if (bytes < RAM_MIN || bytes > VM_RAM_MAX || bytes % RAM_MIN)
 		return say(error, "memory size %llu MiB is out of range: 1 to %llu MiB, whole ones",
-		           (unsigned long long)bytes >> 20, RAM_MAX >> 20);
+		           (unsigned long long)bytes >> 20, VM_RAM_MAX >> 20);
 	if (pages > 0 && page > 0 && bytes > (uint64_t)pages * (uint64_t)page)
 		return say(error, "memory size %llu MiB is more than this host has (%llu MiB)",
 		           (unsigned long long)bytes >> 20,

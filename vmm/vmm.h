@@ -22,6 +22,8 @@
 
 struct vm;
 
+#define VM_RAM_MAX (3584ull << 20) /* the rest of 4 GiB is for devices */
+
 /* Where the console's bytes come from and go to: file descriptors and a filter (the terminal's escape key). */
 struct vm_console {
 	int in, out;                  /* -1: none */

@@ -148,13 +148,17 @@ refused 2 'takes no value' 'a value too many' -- run "$work/elf" -no-reboot=1
 refused 2 'nothing could look' '-no-shutdown that nobody could look at' -- run "$work/elf" -no-shutdown -serial null
 refused 2 'two images' 'two images' -- run -kernel "$work/elf" "$work/elf"
 refused 2 'needs memory' 'memory size 0' -- run "$work/elf" -m 0
-refused 2 'size is wanted' 'a memory size that is none' -- run "$work/elf" -m lots
-refused 2 'size is wanted' 'a negative memory size' -- run "$work/elf" -m -5
-refused 2 'size is wanted' 'a memory size past 64 bits' -- run "$work/elf" -m 99999999999999999999
+refused 2 'size is expected' 'a memory size that is none' -- run "$work/elf" -m lots
+refused 2 'size is expected' 'a negative memory size' -- run "$work/elf" -m -5
+refused 2 'size is expected' 'a memory size past 64 bits' -- run "$work/elf" -m 99999999999999999999
 refused 2 'whole MiB' 'half a MiB' -- run "$work/elf" -m 1536K
-refused 4 'out of range' 'memory past what 32 bits leave' -- run "$work/elf" -m 4G
+refused 2 'at most 3584 MiB' 'memory past what 32 bits leave' -- run "$work/elf" -m 4G
 host=$(awk '/^MemTotal/ { print int($2 / 1024) + 1024 }' /proc/meminfo)
-refused 4 'memory size' '1 GiB more than the host has' -- run "$work/elf" -m "$host"
+if [ "$host" -le 3584 ]; then
+	refused 4 'memory size' '1 GiB more than the host has' -- run "$work/elf" -m "$host"
+else
+	refused 2 'at most 3584 MiB' '1 GiB more than the host has, and than 32 bits leave' -- run "$work/elf" -m "$host"
+fi
 refused 2 'only one processor' 'two processors' -- run "$work/elf" -smp 2
 refused 2 'only i686' 'another processor' -- run "$work/elf" -cpu qemu64
 refused 2 'pc or lguest' 'another machine' -- run "$work/elf" -machine q35
@@ -184,7 +188,7 @@ refused 2 'cannot be used together' 'initrd and modules' -- run "$work/multiboot
 refused 2 'console elsewhere' 'two owners of the terminal' -- run "$work/elf" -monitor stdio
 refused 2 'without a monitor' 'paused for ever' -- run "$work/elf" -S -serial null
 refused 2 'tcp:\[HOST\]:PORT' 'a monitor nowhere' -- run "$work/elf" -monitor somewhere
-refused 2 'unix:PATH is wanted' 'QMP on the terminal' -- run "$work/elf" -qmp stdio
+refused 2 'unix:PATH is expected' 'QMP on the terminal' -- run "$work/elf" -qmp stdio
 refused 2 'server=on' 'a server that waits' -- run "$work/elf" -qmp unix:x,server=on,wait=on
 refused 2 'a socket already' 'two sockets for one thing' -- run "$work/elf" -qmp unix:x -qmp unix:y
 refused 2 'without a monitor' 'both engines, and a socket' -- run "$work/elf" -engine check -qmp unix:x

@@ -95,7 +95,7 @@ ends_well() { # status 0, its socket gone
 	say 0 quit && status=0 && { wait $pid || status=$?; } && pid= && [ $status = 0 ] && [ ! -e "$socket" ]
 }
 
-plan 33
+plan 37
 start -serial "file:$tmp/console" -qmp "unix:$socket,server=on,wait=off" "$build/guests/hello"
 check "the guest runs" until_idle
 check "a socket is its owner's alone" [ "$(stat -c %a "$socket")" = 600 ]
