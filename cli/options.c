@@ -467,7 +467,7 @@ static const struct option {
 	{ "smp", NULL, VALUE, set_smp, "1", "accepted: there is only one processor" },
 	{ "accel", NULL, VALUE, accept_accelerator, "tcg", "accepted: -engine says what executes the guest" },
 	{ "boot", NULL, VALUE, accept_option, "...", "accepted: the image is what is booted" },
-	{ "name", NULL, VALUE, accept_option, "TEXT", "accepted: nobody shows it" },
+	{ "name", NULL, VALUE, accept_option, "TEXT", "accepted: it is shown nowhere" },
 	{ "net", NULL, VALUE, accept_none, "none", "accepted: there is no network without -nic" },
 	{ "parallel", NULL, VALUE, accept_none, "none", "accepted: there is no parallel port" },
 	{ "rtc", NULL, VALUE, accept_clock, "base=utc", "accepted: the clock is the host's" },
@@ -584,13 +584,13 @@ static bool check_options(struct parse *p)
 	if (o->log_path && !o->log_mask)
 		return refuse_option(p, "-D without -d: there is nothing to log");
 	if (o->check && (o->nets || o->monitor_stdio || has_remote(o) || o->paused || o->no_shutdown || o->record_path || o->traced))
-		return refuse_option(p, "-engine check goes without %s", o->nets ? "-nic" : o->paused ? "-S" :
+		return refuse_option(p, "-engine check cannot be used with %s", o->nets ? "-nic" : o->paused ? "-S" :
 		                     o->no_shutdown ? "-no-shutdown" :
 		                     o->record_path ? "-record" : o->traced ? "-trace" : "a monitor");
 	if (o->check && o->scope.snapshot)
-		return refuse_option(p, "-engine check goes without -loadvm");
+		return refuse_option(p, "-engine check cannot be used with -loadvm");
 	if (o->check && o->checks)
-		return refuse_option(p, "-engine check goes without -check");
+		return refuse_option(p, "-engine check cannot be used with -check");
 	if (o->machine == MACHINE_PC && (o->drives || o->nets))
 		return refuse_option(p, "-machine pc has no %s yet; -machine lguest has", o->drives ? "disks" : "network");
 	if (o->machine == MACHINE_PC && o->hypercalls)

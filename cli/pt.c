@@ -42,7 +42,7 @@ static int show_guest(const char *socket, unsigned count, const char **word, con
 {
 	struct text line = { 0 }, out = { 0 };
 	if (page && count)
-		return refuse(STATUS_USAGE, "--html of a running guest goes without other options: it shows all of what is current");
+		return refuse(STATUS_USAGE, "--html of a running guest takes no other options: it shows all of the current state");
 	if (page)
 		return ask_guest_for_page(socket, page);
 	for (unsigned k = 0; k < count; k++)

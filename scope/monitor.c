@@ -66,7 +66,7 @@ static const struct {
 	const char *name, *why;
 } absent[] = {
 	{ "sendkey", "there is no keyboard: type on the serial console" },
-	{ "screendump", "there is no screen, only the serial console" },
+	{ "screendump", "there is no screen, only the serial console; info screen shows VGA text memory" },
 	{ "gpa2hva", "host addresses are nobody's business: xp shows guest-physical memory" },
 };
 

@@ -191,7 +191,7 @@ refused 2 'tcp:\[HOST\]:PORT' 'a monitor nowhere' -- run "$work/elf" -monitor so
 refused 2 'unix:PATH is expected' 'QMP on the terminal' -- run "$work/elf" -qmp stdio
 refused 2 'server=on' 'a server that waits' -- run "$work/elf" -qmp unix:x,server=on,wait=on
 refused 2 'a socket already' 'two sockets for one thing' -- run "$work/elf" -qmp unix:x -qmp unix:y
-refused 2 'without a monitor' 'both engines, and a socket' -- run "$work/elf" -engine check -qmp unix:x
+refused 2 'used with a monitor' 'both engines, and a socket' -- run "$work/elf" -engine check -qmp unix:x
 refused 4 'no socket' 'a socket over a file' -- run "$work/multiboot" -qmp "unix:$work/elf"
 refused 4 'neither a 32-bit ELF' 'symbols of nothing' -- run "$work/multiboot" -symbols "$0"
 refused 4 'nosuch' 'symbols of nobody' -- run "$work/multiboot" -symbols "$work/nosuch"
