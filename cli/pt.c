@@ -201,12 +201,13 @@ static bool take_html(unsigned *count, const char **word, const char **page)
 	return true;
 }
 
-static bool write_page(struct space *space, const struct pt_options *o, const char *path, char *why, size_t bytes)
+static bool write_page(const char *file, struct space *space, const struct pt_options *o, const char *path, char *why,
+                       size_t bytes)
 {
 	struct text map = { 0 };
 	use(space, o);
 	bool done = html_map(space, &map, why, bytes);
-	const struct html_parts parts = { .map = text_string(&map) };
+	const struct html_parts parts = { .map = text_string(&map), .source = file, .when = html_file_time(file) };
 	done = done && html_write(&parts, path, why, bytes);
 	text_free(&map);
 	return done;
@@ -235,7 +236,7 @@ static int look(const char *path, struct dump *d, struct names *n, unsigned coun
 	if (!pt_parse(&space, count, word, &o, why, sizeof why))
 		return refuse(STATUS_USAGE, why);
 	if (!complete(path, d, &o, why, sizeof why) ||
-	    !(page ? write_page(&space, &o, page, why, sizeof why) : pt_view(&space, &o, out, why, sizeof why)))
+	    !(page ? write_page(path, &space, &o, page, why, sizeof why) : pt_view(&space, &o, out, why, sizeof why)))
 		return refuse(STATUS_START, why);
 	return print(out);
 }

@@ -317,12 +317,12 @@ static bool convert(const struct options *o, const struct trace_log *log, const 
 	return done;
 }
 
-static bool write_page(const struct trace_log *log, const char *path)
+static bool write_page(const struct trace_log *log, const char *file, const char *path)
 {
 	struct text trace = { 0 };
 	char why[256] = "no memory";
 	html_trace(log, &trace);
-	const struct html_parts parts = { .trace = text_string(&trace) };
+	const struct html_parts parts = { .trace = text_string(&trace), .source = file, .when = html_file_time(file) };
 	bool done = !trace.cut && html_write(&parts, path, why, sizeof why);
 	if (!done)
 		fprintf(stderr, "umbra: %s\n", why);
@@ -347,7 +347,7 @@ static int look(const struct options *o, struct trace_log *log)
 		status = ask_guest_for_page(o->what, o->html); /* with the map */
 		if (status != STATUS_OK)
 			return status;
-	} else if (o->html && !write_page(log, o->html)) {
+	} else if (o->html && !write_page(log, o->what, o->html)) {
 		return STATUS_HOST;
 	}
 	return (written && !o->summary) || show(o, log) ? STATUS_OK : STATUS_HOST;

@@ -116,6 +116,7 @@ void html_page(const struct html_parts *parts, struct text *out)
 	const char *at = html_file_page_html, *end = html_file_page_html_end;
 	const char *style = find(at, end, "<!--style-->"), *data = find(style, end, "<!--data-->");
 	const char *script = find(data, end, "<!--script-->");
+	struct text source = { 0 };
 	add_file(out, at, style);
 	ADD(page_css);
 	add_file(out, style + strlen("<!--style-->"), data);
@@ -125,7 +126,11 @@ void html_page(const struct html_parts *parts, struct text *out)
 	add_data(out, parts->trace ? parts->trace : "null");
 	text_add(out, ",\n\"checks\":");
 	add_data(out, parts->checks ? parts->checks : "null");
-	text_add(out, "}");
+	text_add_json(&source, parts->source ? parts->source : "");
+	text_add(out, ",\n\"source\":");
+	add_data(out, text_string(&source));
+	text_add(out, ",\"when\":%" PRId64 "}", parts->when);
+	text_free(&source);
 	add_file(out, data + strlen("<!--data-->"), script);
 	add_scripts(out);
 	add_file(out, script + strlen("<!--script-->"), end);

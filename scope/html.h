@@ -37,9 +37,14 @@ struct html_parts {
 	const char *map;     /* html_map()'s */
 	const char *trace;   /* html_trace()'s */
 	const char *checks;  /* check_describe()'s JSON */
+	/* Not JSON: what it is a picture of, and of when (seconds since 1970; 0: not known). */
+	const char *source;
+	int64_t when;
 };
 /* (TEXT_LIMIT holds the largest page.) */
 void html_page(const struct html_parts *parts, struct text *out);
+/* When a file was last written; 0: not known. */
+int64_t html_file_time(const char *path);
 /* ... into a file.  false: `why`, a line. */
 bool html_write(const struct html_parts *parts, const char *path, char *why, size_t bytes);
 

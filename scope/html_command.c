@@ -7,6 +7,8 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "scope/check.h"
@@ -73,20 +75,29 @@ bool html_write(const struct html_parts *parts, const char *path, char *why, siz
 	return !number;
 }
 
+int64_t html_file_time(const char *path)
+{
+	struct stat s;
+	return stat(path, &s) == 0 && S_ISREG(s.st_mode) ? (int64_t)s.st_mtime : 0;
+}
+
 static void write_page(struct scope *scope, const char *path, struct text *out)
 {
 	struct space space;
 	struct trace_log log = { 0 };
 	struct text map = { 0 }, trace = { 0 }, checks = { 0 };
-	char why[256] = "no memory";
+	char why[256] = "no memory", source[64];
 	space_of_vm(&space, scope->vm, scope->symbols);
 	bool done = html_map(&space, &map, why, sizeof why) && (!scope->trace || log_of(scope, &log));
 	if (done && scope->trace)
 		html_trace(&log, &trace);
 	if (done && scope->check)
 		check_describe(scope->check, true, &checks);
-	const struct html_parts parts = { text_string(&map), trace.size ? text_string(&trace) : NULL,
-		                          checks.size ? text_string(&checks) : NULL };
+	snprintf(source, sizeof source, "a running guest, %.1f s after its start", (double)vm_now(scope->vm) / 1e9);
+	const struct html_parts parts = {
+		text_string(&map), trace.size ? text_string(&trace) : NULL, checks.size ? text_string(&checks) : NULL,
+		source, (int64_t)time(NULL),
+	};
 	if (!done || !html_write(&parts, path, why, sizeof why))
 		monitor_refuse(scope, out, "%s", why);
 	trace_log_free(&log);

@@ -86,7 +86,7 @@ function levels(space, address, w) {
 		note = "Leads to the table at " + hex((w.pde & ~0xfff) >>> 0) + ".";
 	if (w.reserved)
 		note += " A reserved bit is set: each access faults.";
-	out.push(level("Directory entry " + top, w.pdeAt, w.pde, "directory", space, note));
+	out.push(level("PDE " + top + ", directory entry", w.pdeAt, w.pde, "directory", space, note));
 	if (w.levels < 2)
 		return out;
 	if (w.outside) {
@@ -95,7 +95,7 @@ function levels(space, address, w) {
 	}
 	note = w.pte & P.PRESENT ? "Leads to the page at " + hex((w.pte & ~0xfff) >>> 0) + "."
 		: w.pte ? "The guest keeps something of its own in a page that is not present." : "";
-	out.push(level("Table entry " + low, w.pteAt, w.pte, "table", space, note));
+	out.push(level("PTE " + low + ", table entry", w.pteAt, w.pte, "table", space, note));
 	return out;
 }
 
@@ -145,44 +145,68 @@ function compare(space, address, w) {
 
 /* ---- 4. Accesses ---------------------------------------------------------------------------- */
 
-/* What the guest is told, if anything: the error code of #PF; null: the access succeeds. */
-function fault(space, w, access, user) {
-	const code = (access === "write" ? A.WRITE : 0) | (user ? A.USER : 0);
-	if (!w.present)
-		return { code: code | (w.reserved ? 9 : 0), text: w.reserved ? "a reserved bit is set" : w.outside ?
-			"its table is where no memory is" : !(w.pde & P.PRESENT) ? "the directory entry is not present"
-				: "the table entry is not present" };
-	if (user && !w.user)
-		return { code: code | 1, text: (w.pde & P.USER) === 0 ? "U is clear in the directory entry" : "U is clear in the table entry" };
-	if (access === "write" && !w.writable && (user || space.wp))
-		return { code: code | 1, text: (w.pde & P.WRITABLE) === 0 ? "W is clear in the directory entry" : "W is clear in the table entry" };
-	return null;
+/* In the words of umbra pt (scope/pt_why.c).  "PDE 772 and PTE 257": the levels that lack this bit. */
+function lacks(address, w, bit) {
+	return [["PDE", w.pde, address >>> 22], ["PTE", w.pte, address >>> 12 & 1023]].slice(0, w.levels)
+		.filter(([, entry]) => !(entry & bit)).map(([name, , index]) => name + " " + index).join(" and ");
 }
 
-function hidden(space, page, w, access, user) {
-	const s = space.entry(page);
-	if (!space.data.live)
-		return "";
-	if (space.memory(page) === MEMORY_WORDS.device)
-		return "goes to the device";
-	if (!s || (user && !s.user))
-		return "after a fill";
-	if (access === "write" && !s.writable)
-		return s.tracked ? "by the core: a table is in it" : "after a fill";
-	return "at once";
+function absent(address, w) {
+	const pde = "PDE " + (address >>> 22);
+	if (w.reserved)
+		return pde + " has a reserved bit set (13-21 of a 4 MiB page)";
+	if (w.outside)
+		return pde + " leads to where there is no memory: reads as not present";
+	return (w.levels > 1 ? "PTE " + (address >>> 12 & 1023) : pde) + " is not present (P = 0)";
+}
+
+/* What the guest is told: the error code of #PF, or null where the access succeeds; and why. */
+function judge(space, address, w, access, user) {
+	const code = (access === "write" ? A.WRITE : 0) | (user ? A.USER : 0);
+	if (!w.present)
+		return { code: code | (w.reserved ? 9 : 0), why: absent(address, w) };
+	if (user && !w.user)
+		return { code: code | 1, why: lacks(address, w, P.USER) + ": the kernel's (U/S = 0)" };
+	if (access === "write" && !w.writable) {
+		const denied = user || space.wp, why = lacks(address, w, P.WRITABLE) + ": read-only (R/W = 0)";
+		return { code: denied ? code | 1 : null, why: why + (user ? "" : denied ? ", and CR0.WP = 1" : ", but CR0.WP = 0") };
+	}
+	return { code: null, why: access === "fetch" ? "what can be read can be executed: no bit against it" : "all levels permit it" };
+}
+
+function errorText(code) {
+	return "#PF(" + code + (code & 1 ? " P" : "") + (code & A.WRITE ? " W" : "") + (code & A.USER ? " U" : "") + (code & 8 ? " RSVD" : "") + ")";
+}
+
+/* What comes of it in the shadow. */
+function hidden(space, page, access, user, ok) {
+	const s = space.entry(page), permits = s && (access !== "write" || s.writable) && (!user || s.user);
+	if (space.state(page) === "window")
+		return "the host's window";
+	if (!ok)
+		return permits ? "STALE: permits it" : "faults";
+	if ([MEMORY_WORDS.device, MEMORY_WORDS.nowhere].includes(space.memory(page)))
+		return "to the device";
+	if (space.state(page) === "stale")
+		return permits ? "STALE: old page" : "fills";
+	if (permits)
+		return "permits it";
+	return access === "write" && s && s.tracked ? "to the core" : "fills";
 }
 
 function accesses(space, address, w) {
 	const body = element("tbody"), page = address >>> 12;
 	for (const [name, user] of [["kernel", false], ["user", true]])
 		for (const access of ["read", "write", "fetch"]) {
-			const f = fault(space, w, access, user);
-			const text = f ? f.text : !user && access === "write" && !w.writable ? "CR0.WP is clear; " + hidden(space, page, w, access, user)
-				: hidden(space, page, w, access, user);
-			body.append(row(heading("row", name + " " + access),
-				element("td", f ? "verdict no" : "verdict yes", f ? "#PF " + hex(f.code, 4) : "succeeds"), text));
+			const v = judge(space, address, w, access, user), ok = v.code === null;
+			const tr = row(heading("row", name + " " + access), element("td", ok ? "verdict yes" : "verdict no", ok ? "succeeds" : errorText(v.code)));
+			if (space.data.live)
+				tr.append(element("td", "", hidden(space, page, access, user, ok)));
+			tr.append(element("td", "", v.why));
+			body.append(tr);
 		}
-	const head = element("thead", "", row(heading("col", "access"), heading("col", "comes to"), heading("col", "because")));
+	const head = element("thead", "", row(heading("col", "access"), heading("col", "comes to"), ...(space.data.live ? [heading("col", "shadow")] : []),
+		heading("col", "because")));
 	return element("table", "accesses", element("caption", "unseen", "What each access comes to"), head, body);
 }
 

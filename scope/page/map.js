@@ -145,12 +145,13 @@ class MapView {
 		if (cell < 0)
 			return;
 		const [x, y] = this.placeOf(cell), step = size / this.side, grow = Math.max(0, (9 * ratio - step) / 2);
-		draw.lineWidth = 3 * ratio;
-		draw.strokeStyle = style.getPropertyValue("--paper");
-		draw.strokeRect(x * step - grow, y * step - grow, step + 2 * grow, step + 2 * grow);
-		draw.lineWidth = 1.5 * ratio;
-		draw.strokeStyle = style.getPropertyValue("--ink");
-		draw.strokeRect(x * step - grow, y * step - grow, step + 2 * grow, step + 2 * grow);
+		/* At the edge it stays inside. */
+		const wide = step + 2 * grow, inside = (at) => Math.min(size - wide - 1.5 * ratio, Math.max(1.5 * ratio, at * step - grow));
+		for (const [width, colour] of [[3, "--paper"], [1.5, "--ink"]]) {
+			draw.lineWidth = width * ratio;
+			draw.strokeStyle = style.getPropertyValue(colour);
+			draw.strokeRect(inside(x), inside(y), wide, wide);
+		}
 	}
 
 	/* Addresses beside the rows; on the curve, of its sixteen parts, in them. */
@@ -208,6 +209,22 @@ class MapView {
 	/* The window of this zoom that has the selected page in it. */
 	follow() {
 		this.start = Math.floor(this.selected / this.span) * this.span;
+	}
+
+	/* The smallest window that has all there is in it, [first, last]; an empty space is shown whole. */
+	fit() {
+		const first = this.groups.findIndex((group) => group !== NOTHING), last = this.groups.findLastIndex((group) => group !== NOTHING);
+		this.all = [first, last];
+		let zoom = 0;
+		while (first >= 0 && zoom < ZOOM_MAX - 1 && Math.floor(first / (PAGES >> 2 * (zoom + 1))) === Math.floor(last / (PAGES >> 2 * (zoom + 1))))
+			zoom++;
+		this.selected = Math.max(0, first);
+		this.zoomTo(zoom);
+	}
+
+	/* Is there nothing outside this window? */
+	hasAll() {
+		return this.all && this.zoom > 0 && this.start <= this.all[0] && this.all[1] < this.start + this.span;
 	}
 
 	zoomTo(zoom) {

@@ -85,7 +85,7 @@ class Page {
 			setTheme(theme);
 			this.redraw();
 		});
-		this.makeTitle();
+		this.makeTitle(data);
 		this.makeTools();
 		this.makeMap();
 		if (this.trace)
@@ -93,6 +93,8 @@ class Page {
 		drawReports(data.checks, (address) => this.select(address >>> 12, address));
 		this.hideWhatIsNot();
 		this.chooseColour(this.colour);
+		if (this.space)
+			this.view.fit();
 		this.select(this.firstAddress() >>> 12, this.firstAddress());
 	}
 
@@ -123,10 +125,10 @@ class Page {
 		if (given.has("at"))
 			this.goTo(given.get("at"));
 		if (/^[0-6]$/.test(given.get("zoom") || ""))
-			this.zoom(Number(given.get("zoom")));
+			this.zoom(Number(given.get("zoom")) - this.view.zoom);
 	}
 
-	makeTitle() {
+	makeTitle(data) {
 		const d = this.space && this.space.data;
 		const title = d ? "Address space " + hex(d.cr3) : "A trace of the shadow", facts = [];
 		if (d) {
@@ -137,7 +139,11 @@ class Page {
 			if (d.shadowCut)
 				facts.push("the shadow is shown in part: it has too many runs");
 		}
-		document.title = "umbra: " + title;
+		if (data.source)
+			facts.unshift(data.source);
+		if (data.when)
+			facts.push(new Date(data.when * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC");
+		document.title = "umbra: " + title + (data.source ? ", " + data.source : "");
 		document.getElementById("title").textContent = title;
 		document.getElementById("facts").textContent = facts.join(" \u00b7 ");
 	}
@@ -171,9 +177,11 @@ class Page {
 		});
 		document.getElementById("window").textContent = hex(v.start * 4096) + "\u2013" + hex((v.start + v.span) * 4096 - 1) + ", " + bytes(v.span) +
 			(v.perCell > 1 ? ", a dot is " + v.perCell + " pages" : ", a dot is a page") +
+			(v.hasAll() && this.colour !== "trace" ? "; nothing is mapped elsewhere" : "") +
 			(this.colour === "trace" && this.trace.events.length ? "; CR3 " + hex(this.trace.events[this.times.last][F.CR3]) + " at this moment" : "");
 		document.getElementById("zoom-in").disabled = v.zoom === ZOOM_MAX;
 		document.getElementById("zoom-out").disabled = v.zoom === 0;
+		document.getElementById("zoom-all").hidden = v.zoom === 0;
 		if (this.times)
 			this.times.drawDensity();
 	}
@@ -217,6 +225,7 @@ class Page {
 	makeTools() {
 		document.getElementById("zoom-in").addEventListener("click", () => this.zoom(1));
 		document.getElementById("zoom-out").addEventListener("click", () => this.zoom(-1));
+		document.getElementById("zoom-all").addEventListener("click", () => this.zoom(-this.view.zoom));
 		document.getElementById("tools").addEventListener("submit", (event) => {
 			event.preventDefault();
 			this.goTo(document.getElementById("goto").value);
@@ -279,7 +288,7 @@ class Page {
 	}
 
 	makeTrace() {
-		document.getElementById("trace").hidden = false;
+		document.getElementById("trace").hidden = document.getElementById("keys-trace").hidden = false;
 		this.times = new TraceView(this.trace, (last) => this.moment(last), (event, last) => {
 			this.moment(last);
 			if (event[F.FLAGS] & FLAG.LINEAR)

@@ -52,6 +52,11 @@ function test(page) {
 
 function testMap(page, check, press, pixels) {
 	const view = page.view, map = document.getElementById("map");
+	const all = view.groups.findLastIndex((group) => group !== NOTHING);
+	check("all there is is in the first window", view.zoom === 0 || (view.start <= view.groups.findIndex((group) => group !== NOTHING) &&
+		all < view.start + view.span));
+	document.getElementById("zoom-all").click();
+	check("... and a button leads to 4 GiB", view.zoom === 0 && document.getElementById("zoom-all").hidden);
 	map.focus();
 	page.select(0);
 	press(map, "End");
@@ -133,13 +138,13 @@ function testSpace(page, check, text) {
 	if (present >= 0) {
 		page.select(present);
 		check("a present page is explained", /succeeds/.test(text("explain")) && text("spoken").includes(hex(present * 4096)));
-		check("... level by level", !space.paging || /Directory entry \d+/.test(text("explain")));
+		check("... level by level", !space.paging || /PDE \d+/.test(text("explain")));
 		check("... with six accesses", document.querySelectorAll("#explain .accesses tbody tr").length === 6);
 		check("... beside the shadow", document.querySelectorAll("#explain .sides tbody tr").length >= 4);
 	}
 	if (absent >= 0) {
 		page.select(absent);
-		check("an absent page is explained", /#PF/.test(text("explain")) && /not present|reserved|no memory/.test(text("explain")));
+		check("an absent page is explained", /#PF/.test(text("explain")) && /is not present \(P = 0\)|reserved|no memory/.test(text("explain")));
 	}
 	check("the map can be clicked", (() => {
 		const map = document.getElementById("map"), box = map.getBoundingClientRect();

@@ -50,6 +50,13 @@ function codeOf(trace, event) {
 	return (event[F.FLAGS] & FLAG.EXACT ? "" : "~") + hex(event[F.EIP]) + (name ? " " + name : "");
 }
 
+/* What is too long is cut off, and said whole by its title. */
+function clipped(name, text) {
+	const e = element(name, "clipped", text);
+	e.title = text;
+	return e;
+}
+
 function addressOf(event) {
 	return event[F.FLAGS] & FLAG.LINEAR ? hex(event[F.LINEAR]) : event[F.FLAGS] & FLAG.GPA ? "p" + hex(event[F.GPA]) : "";
 }
@@ -173,7 +180,7 @@ class TraceView {
 		button.setAttribute("aria-label", "Event " + event[F.SEQ] + ": go to " + (address || "its moment"));
 		button.addEventListener("click", () => this.onSelect(event, k));
 		const tr = row(button, element("td", "number", milliseconds(event[F.NS])), this.trace.kind(event), element("code", "", address),
-			element("code", "", codeOf(this.trace, event)), describe(this.trace, event));
+			clipped("code", codeOf(this.trace, event)), describe(this.trace, event));
 		if (k === this.last)
 			tr.className = "now";
 		return tr;
@@ -195,7 +202,7 @@ class TraceView {
 				this.filter.value = hex(eip);
 				this.drawRows();
 			});
-			return row(element("td", "number", count(n)), button, this.trace.name(eip));
+			return row(element("td", "number", count(n)), button, clipped("td", this.trace.name(eip)));
 		}));
 		if (!top.length)
 			document.getElementById(id).replaceChildren(row(element("td", "facts", "none so far")));

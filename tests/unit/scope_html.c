@@ -195,7 +195,9 @@ static void make_page(enum kind kind, struct text *page)
 	         "\"linear\":8388608,\"writer\":{\"eip\":1048738,\"exact\":true,\"callers\":[],\"instruction\":80,\"old\":1,\"new\":3},\"outcome\":");
 	text_add_json(&checks, hostile);
 	text_add(&checks, "}]}");
-	const struct html_parts parts = { text_string(&map), text_string(&trace), text_string(&checks) };
+	const struct html_parts parts = {
+		text_string(&map), text_string(&trace), text_string(&checks), "a <guest>", 86400,
+	};
 	html_page(&parts, page);
 	text_free(&map);
 	text_free(&trace);
