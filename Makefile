@@ -175,7 +175,8 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libumbra.a
 # --wrap: TAP and `make test T=PATTERN` for every program without a word in it (tests/lib/tap.h).
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/libtest.a $(BUILD)/libvm.a $(BUILD)/libumbra.a
 	$(call say,LINK,$@) $(CC) $(CFLAGS) $(SANFLAGS) $(LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests \
-		-o $@ $^ $(LIBS) -lcmocka
+		-o $@ $(filter %.o,$^) $(filter-out %.o,$^) $(LIBS) -lcmocka
+$(BUILD)/tests/unit/cli_line: $(BUILD)/cli/line.o
 
 # Once as it is, once under ASan and UBSan, the unit tests under valgrind as well.
 SAN_BIN  := $(patsubst $(BUILD)/%,$(BUILD)/san/%,$(filter-out $(BUILD)/tests/guests/%,$(TEST_BIN)))

@@ -9,6 +9,7 @@
  *   options_*.c   ... those of devices, those of the microscope, those of QEMU that are not here
  *   terminal.c    raw mode, and back on every way out; signals
  *   escape.c      Ctrl-A: leaving, the monitor, help
+ *   line.c        the monitor's line: editing, history, names completed
  *   replay.c      umbra replay
  *   monitor.c     umbra monitor
  *   trace.c       umbra trace
@@ -18,6 +19,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "cli/line.h"
 #include "scope/check.h"
 #include "scope/gdb.h"
 #include "scope/scope.h"
@@ -160,8 +162,6 @@ int pending_signal(void);
 
 /* ---- escape.c ------------------------------------------------------------------------------- */
 
-#define LINE_BYTES 1024u
-
 struct escape {
 	struct vm *vm;
 	struct scope *scope; /* whose monitor it is */
@@ -172,8 +172,7 @@ struct escape {
 	bool monitor;       /* what is typed is the monitor's */
 	bool elsewhere;     /* the guest's console is another file than `out` */
 	bool monitor_only;  /* -monitor stdio: there is no guest console to go back to */
-	size_t length;
-	char line[LINE_BYTES];
+	struct line line;
 };
 size_t escape_filter(void *user, uint8_t *bytes, size_t count);
 void open_monitor(struct escape *e);

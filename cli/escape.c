@@ -15,7 +15,6 @@
 #include "scope/monitor.h"
 
 #define ESCAPE 0x01 /* Ctrl-A */
-#define PROMPT "(umbra) "
 
 /* ---- 1. The monitor's line ------------------------------------------------------------------ */
 
@@ -65,31 +64,22 @@ static void run_line(struct escape *e, const char *line)
 void open_monitor(struct escape *e)
 {
 	e->monitor = true;
-	e->length = 0;
+	line_empty(&e->line);
 	say(e, "\r\numbra monitor: help lists the commands");
-	say(e, e->monitor_only ? "\r\n" PROMPT : ", Ctrl-A c goes back\r\n" PROMPT);
+	say(e, e->monitor_only ? "\r\n" LINE_PROMPT : ", Ctrl-A c goes back\r\n" LINE_PROMPT);
 }
 
 static void type_line(struct escape *e, uint8_t byte)
 {
-	char echo[2] = { (char)byte, 0 };
-	if (byte == '\r' || byte == '\n') {
-		say(e, "\r\n");
-		e->line[e->length] = 0;
-		e->length = 0;
-		run_line(e, e->line);
-		if (!e->scope->leave)
-			say(e, PROMPT);
-	} else if ((byte == 0x7F || byte == 8) && e->length) {
-		e->length--;
-		say(e, "\b \b");
-	} else if (byte == 0x15) { /* Ctrl-U */
-		for (; e->length; e->length--)
-			say(e, "\b \b");
-	} else if (byte >= ' ' && byte < 0x7F && e->length < LINE_BYTES - 1) {
-		e->line[e->length++] = (char)byte;
-		say(e, echo);
-	}
+	struct text echo = { .limit = 64 * LINE_BYTES };
+	bool whole = line_type(&e->line, byte, &echo);
+	say(e, text_string(&echo));
+	text_free(&echo);
+	if (!whole)
+		return;
+	run_line(e, e->line.text);
+	if (!e->scope->leave)
+		say(e, LINE_PROMPT);
 }
 
 /* ---- 2. Commands ---------------------------------------------------------------------------- */

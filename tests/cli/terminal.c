@@ -315,7 +315,7 @@ static void the_monitor_shows_stops_and_leaves(void **state)
 		{ "x/1xq 0\r", "x/COUNT" },
 		{ "hlep\x7F\x7F\x7F" "elp\r", "guest-physical memory" },
 		{ "dance\r", "unknown command 'dance'" },
-		{ "info\r", "info registers, mem" },
+		{ "info\r", "registers, mem" },
 	};
 	static struct session s;
 	(void)state;
