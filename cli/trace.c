@@ -338,6 +338,8 @@ static int look(const struct options *o, struct trace_log *log)
 	int status = is_guest(o->what) ? read_guest(o, log) : read_log(o, log) ? STATUS_OK : STATUS_START;
 	if (status != STATUS_OK)
 		return status;
+	if (is_guest(o->what) && !log->count)
+		fprintf(stderr, "umbra: %.120s: no events yet; `umbra trace %.120s start` begins a trace\n", o->what, o->what);
 	trace_log_filter(log, &o->trace.filter, o->last);
 	if (o->chrome && !convert(o, log, o->chrome, true))
 		return STATUS_HOST;

@@ -332,7 +332,7 @@ static void tell_event(struct cpu *c, const struct event *e)
 	else
 		tell(c, "%s %#x", e->software ? "int" : "interrupt", e->vector);
 	if (e->has_error)
-		tell(c, " error %#x", e->error);
+		tell(c, " error 0x%x", e->error);
 	if (classify(e) == PAGE_FAULT)
 		tell(c, " address %08x", c->cr2);
 }

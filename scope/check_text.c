@@ -98,7 +98,7 @@ static void add_entry(uint32_t entry, struct text *out)
 		text_add(out, "not present");
 		return;
 	}
-	text_add(out, "frame %05" PRIx32, entry >> 12);
+	text_add(out, "frame %08" PRIx32, entry & ~0xFFFu);
 	for (size_t n = 0; n < sizeof bits / sizeof bits[0]; n++)
 		if (entry & bits[n].bit)
 			text_add(out, ", %s", bits[n].name);
@@ -179,8 +179,8 @@ static void add_outcome(const struct finding *f, struct text *out)
 	text_add(out, "  so       %s\n", kinds[f->kind].outcome);
 	switch (f->kind) {
 	case FOUND_GONE: case FOUND_RIGHTS: case FOUND_FRAME:
-		text_add(out, "           It may still %s frame %05" PRIx32 ". INVLPG of %08" PRIx32 " after the change, or %s, is missing.\n",
-		         access_name(f->access), f->held >> 12, f->linear,
+		text_add(out, "           It may still %s frame %08" PRIx32 ". INVLPG of %08" PRIx32 " after the change, or %s, is missing.\n",
+		         access_name(f->access), f->held & ~0xFFFu, f->linear,
 		         f->held & PTE_G ? "a flush of global pages (CR4.PGE)" : "a load of CR3");
 		break;
 	case FOUND_UPPER:

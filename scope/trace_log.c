@@ -247,6 +247,8 @@ static bool take_line(struct trace_log *log, const char *text, size_t bytes, siz
 	struct line line = { .object = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &json_error) };
 	if (!json_is_object(line.object)) {
 		json_decref(line.object);
+		if (at == 1 && memmem(text, bytes, "traceEvents", strlen("traceEvents")))
+			return refuse(error, "this is the Chrome form, for Perfetto; umbra trace reads format=jsonl");
 		return refuse(error, "line %zu is no JSON object: this is no trace of umbra's in JSON lines", at);
 	}
 	if (at == 1 && !json_object_get(line.object, "trace"))
@@ -366,15 +368,20 @@ static void add_top(const struct trace_log *log, uint32_t kinds, const char *tit
 	for (size_t k = 0; k < log->count; k++) {
 		const struct trace_record *r = &log->record[k];
 		if (kinds & 1u << r->kind && !(r->flags & TRACE_HOST))
-			place[count++] = (struct place){ r->eip, 1, r->linear, r->linear };
+			place[count++] = r->flags & TRACE_HAS_LINEAR ? (struct place){ r->eip, 1, r->linear, r->linear } :
+			                                               (struct place){ r->eip, 1, UINT32_MAX, 0 };
 	}
 	count = merge(place, count);
 	if (count)
 		text_add(out, "\n%s\n", title);
 	for (size_t k = 0; k < count && k < top; k++) {
 		char buf[TRACE_NAME_MAX];
-		text_add(out, "%10" PRIu64 "  %08" PRIx32 "  %08" PRIx32 "-%08" PRIx32 "  %s\n", place[k].count, place[k].eip,
-		         place[k].low, place[k].high, names.name(names.user, place[k].eip, buf, sizeof buf));
+		text_add(out, "%10" PRIu64 "  %08" PRIx32 "  ", place[k].count, place[k].eip);
+		if (place[k].low <= place[k].high)
+			text_add(out, "%08" PRIx32 "-%08" PRIx32, place[k].low, place[k].high);
+		else
+			text_add(out, "%17s", "-");
+		text_add(out, "  %s\n", names.name(names.user, place[k].eip, buf, sizeof buf));
 	}
 	if (count > top)
 		text_add(out, "            and %zu other places\n", count - top);

@@ -84,7 +84,7 @@ pipe() { # a reader that goes away
 	has 'Broken pipe: the trace ends after [0-9]* events' "$tmp/err"
 }
 
-plan 30
+plan 32
 check "a run is traced" quiet "$tmp/t.jsonl"
 check "... line by line" lines_hold "$tmp/t.jsonl"
 check "... with the instruction of each event" hasnt '"exact":false' "$tmp/t.jsonl"
@@ -102,6 +102,9 @@ check "... holds" only switch "$tmp/s.jsonl"
 check "a trace that was written again is read again" eval 'looked "$tmp/s.jsonl" -summary && has "^ *[0-9]*  switch " "$tmp/out"'
 check "Chrome's form, from a run" eval 'quiet "$tmp/t.json,format=chrome,events=all" && json "$tmp/t.json" && has "\"traceEvents\":\\[" "$tmp/t.json"'
 check "... from a trace" eval 'looked "$tmp/t.jsonl" -chrome "$tmp/c.json" && json "$tmp/c.json"'
+check "... which is not read again, and it is said" refused 4 'the Chrome form' "$umbra" trace "$tmp/c.json"
+check "events without an address have none in the sums" eval '
+	looked "$tmp/s.jsonl" -summary && has "^ *[0-9]*  [0-9a-f]*  *-  " "$tmp/out" && hasnt "00000000-00000000" "$tmp/out"'
 check "whatever the size of the ring" follows
 check "a running guest" live
 check "a pipe whose reader goes away" pipe

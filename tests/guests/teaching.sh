@@ -60,7 +60,7 @@ image_addresses() {
 	if [ -n "$same_compiler" ]; then
 		cat
 	else
-		sed -E 's/\b001[0-9a-f]{5}\b/IMAGE/g; s/\bframe 001[0-9a-f]{2}\b/frame IMAGE/g; s/(between  )[0-9]+/\1N/; s/[+]0x[0-9a-f]+/+N/g; s/\be0000f[0-9a-f]{2}\b/STACK/g; s/(PTE|entry) [0-9]+/\1 N/g
+		sed -E 's/\b001[0-9a-f]{5}\b/IMAGE/g; s/(between  )[0-9]+/\1N/; s/[+]0x[0-9a-f]+/+N/g; s/\be0000f[0-9a-f]{2}\b/STACK/g; s/(PTE|entry) [0-9]+/\1 N/g
 			/^([a-z]+[0-9]?=|at 0008:)/d'
 	fi
 }
