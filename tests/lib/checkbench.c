@@ -133,6 +133,21 @@ static void set_ring(struct bench *b, unsigned ring)
 	mode_changed(c);
 }
 
+void bench_task(struct bench *b, uint32_t tss, uint32_t cr3, uint32_t eip)
+{
+	enum { TSS_BYTES = 0x68, AVAILABLE_TSS = 0x8900 };
+	for (unsigned at = 0; at < TSS_BYTES; at += 4)
+		rig_set_word(b->rig, tss + at, 0);
+	rig_set_word(b->rig, tss + 0x1C, cr3);
+	rig_set_word(b->rig, tss + 0x20, eip);
+	rig_set_word(b->rig, tss + 0x24, 2); /* EFLAGS */
+	rig_set_word(b->rig, tss + 0x38, RIG_STACK);
+	for (unsigned seg = 0; seg < 6; seg++)
+		rig_set_word(b->rig, tss + 0x48 + 4 * seg, seg == CPU_CS ? RIG_CODE0 : RIG_DATA0);
+	rig_set_word(b->rig, RIG_GDT + RIG_FREE, tss << 16 | (TSS_BYTES - 1));
+	rig_set_word(b->rig, RIG_GDT + RIG_FREE + 4, AVAILABLE_TSS);
+}
+
 void bench_run(struct bench *b, unsigned ring)
 {
 	if (ring)

@@ -40,6 +40,9 @@ uint32_t emit_cr3(struct bench *b, uint32_t cr3);
 void emit_cr0(struct bench *b, uint32_t set, uint32_t clear);
 void emit_cr4(struct bench *b, uint32_t set, uint32_t clear);
 
+/* A task of ring 0 at `tss`, to be jumped to by the selector RIG_FREE: its CR3 and EIP, flat segments, all else 0. */
+void bench_task(struct bench *b, uint32_t tss, uint32_t cr3, uint32_t eip);
+
 /* HLT after what was written, and run it, in this ring; the next instruction is the first again. */
 void bench_run(struct bench *b, unsigned ring);
 /* Reported so far; the one that there is. */

@@ -276,16 +276,7 @@ static void a_task_switch_flushes(void **state)
 	EMIT(&b, 0xEA, 0, 0, 0, 0, RIG_FREE, 0); /* ljmp $RIG_FREE, $0 */
 	target = RIG_CODE + b.at;
 	emit_load(&b, PAGE);
-	for (unsigned at = 0; at < 0x68; at += 4)
-		rig_set_word(b.rig, tss + at, 0);
-	rig_set_word(b.rig, tss + 0x1C, SPACE2);
-	rig_set_word(b.rig, tss + 0x20, target);
-	rig_set_word(b.rig, tss + 0x24, 2);
-	rig_set_word(b.rig, tss + 0x38, RIG_STACK);
-	for (unsigned seg = 0; seg < 6; seg++)
-		rig_set_word(b.rig, tss + 0x48 + 4 * seg, seg == CPU_CS ? RIG_CODE0 : RIG_DATA0);
-	rig_set_word(b.rig, RIG_GDT + RIG_FREE, tss << 16 | 0x67);
-	rig_set_word(b.rig, RIG_GDT + RIG_FREE + 4, 0x8900);
+	bench_task(&b, tss, SPACE2, target);
 	bench_run(&b, 0);
 	assert_int_equal(cpu_get_cr3(b.rig->cpu), SPACE2);
 	assert_int_equal(bench_count(&b), 0);

@@ -78,18 +78,9 @@ static void a_task_is_saved_whole(void **state)
 	mov_to(CPU_EBX, 0x12345678);
 	EMIT(&b, 0xEA, 0, 0, 0, 0, RIG_FREE, 0); /* ljmp $RIG_FREE, $0 */
 	target = RIG_CODE + b.at;
-	for (unsigned at = 0; at < 0x68; at += 4) {
+	for (unsigned at = 0; at < 0x68; at += 4)
 		rig_set_word(b.rig, old + at, at >= 0x28 ? FRAME | 1 : 0);
-		rig_set_word(b.rig, new + at, 0);
-	}
-	rig_set_word(b.rig, new + 0x1C, RIG_TABLES);
-	rig_set_word(b.rig, new + 0x20, target);
-	rig_set_word(b.rig, new + 0x24, 2);
-	rig_set_word(b.rig, new + 0x38, RIG_STACK);
-	for (unsigned seg = 0; seg < 6; seg++)
-		rig_set_word(b.rig, new + 0x48 + 4 * seg, seg == CPU_CS ? RIG_CODE0 : RIG_DATA0);
-	rig_set_word(b.rig, RIG_GDT + RIG_FREE, new << 16 | 0x67);
-	rig_set_word(b.rig, RIG_GDT + RIG_FREE + 4, 0x8900);
+	bench_task(&b, new, RIG_TABLES, target);
 	cpu_get_state(b.rig->cpu, &s);
 	s.tr.base = old;
 	cpu_set_state(b.rig->cpu, &s);
