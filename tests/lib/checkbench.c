@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "tests/lib/checkbench.h"
+#include "tests/lib/checkpatterns.h"
 
 static void hear_event(void *user, const struct um_event *event)
 {
@@ -172,4 +172,25 @@ const struct finding *bench_only(const struct bench *b)
 	}
 	assert_int_equal(bench_count(b), 1);
 	return &b->check->reports.list[0];
+}
+
+uint32_t bench_use_and_change(struct bench *b, uint32_t linear, uint32_t entry)
+{
+	emit_load(b, linear);
+	return emit_store(b, BENCH_PTE(linear), entry);
+}
+
+void bench_second_space(struct bench *b, uint32_t above)
+{
+	emit_store(b, SPACE2, (RIG_TABLES + 0x1000) | ENTRY);
+	emit_store(b, SPACE2 + 4 * (LARGE >> 22), above);
+}
+
+void bench_silent(struct bench *b)
+{
+	bench_run(b, 0);
+	if (bench_count(b))
+		(void)bench_only(b);
+	assert_int_equal(bench_count(b), 0);
+	bench_end(b);
 }
